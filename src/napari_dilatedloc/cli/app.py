@@ -1,0 +1,43 @@
+"""The ``dilatedloc`` application and its one way to report errors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import click
+import typer
+
+from napari_dilatedloc.cli import demo, localize, psf, simulate, tables, train
+
+app = typer.Typer(
+    name="dilatedloc",
+    help="3-D single-molecule localization microscopy with deep learning. "
+    "A usual path: calibrate a PSF from beads, train a network for it, localize a movie, "
+    "render the image. Try 'dilatedloc demo' first.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+for group in (demo, simulate, psf, train, localize, tables):
+    group.register(app)
+
+
+def main() -> None:
+    """Run the command line; bad input ends with one sentence and exit status 2."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        status = app(standalone_mode=False)
+    except click.exceptions.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        sys.exit("stopped")
+    except (ValueError, OSError, RuntimeError) as error:
+        if os.environ.get("DILATEDLOC_DEBUG"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,79 @@
+"""What several commands share: option types, progress and output."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print figures as JSON.")]
+PixelSize = Annotated[
+    float | None, typer.Option("--pixel-size-nm", help="Camera pixel in the sample, nm.")
+]
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps; auto takes the fastest there is.")
+]
+
+stderr = Console(stderr=True)
+
+
+def progress_bar() -> Progress:
+    """Progress bar on standard error, with time left."""
+    return Progress(
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=stderr,
+    )
+
+
+def show(figures: dict[str, Any] | list[Any], as_json: bool) -> None:
+    """Print figures for a person or, as JSON, for a program."""
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+        return
+    rows = figures if isinstance(figures, list) else [figures]
+    for row in rows:
+        for name, value in row.items():
+            text = f"{value:.4g}" if isinstance(value, float) else str(value)
+            typer.echo(f"{name:>22}  {text}")
+        if len(rows) > 1:
+            typer.echo("")
+
+
+def say(message: str) -> None:
+    """One line for the person at the keyboard, on standard error."""
+    stderr.print(message, highlight=False, soft_wrap=True)
+
+
+def parse_numbers(text: str, count: int, what: str, separator: str = ",") -> tuple[float, ...]:
+    """Numbers of an option such as ``100,100,300,300`` or ``0:500``."""
+    parts = text.split(separator)
+    try:
+        numbers = tuple(float(part) for part in parts)
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count:
+        example = separator.join(["0", "500", "100", "600"][:count])
+        raise ValueError(f"{what} must be {count} numbers like {example}, got {text!r}")
+    return numbers
+
+
+def check_writable(path: Path) -> None:
+    """Refuse an output whose folder is not there before long work begins."""
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"cannot write {path}: no folder {path.absolute().parent}; create it")

@@ -1,0 +1,153 @@
+"""``dilatedloc train`` and ``dilatedloc networks``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_dilatedloc.cli.common import (
+    Device,
+    Json,
+    check_writable,
+    parse_numbers,
+    progress_bar,
+    say,
+    show,
+)
+
+if TYPE_CHECKING:
+    from napari_dilatedloc.config import TrainingConfig
+    from napari_dilatedloc.training.trainer import TrainingStep
+
+PAIR = "LOW:HIGH; default: the settings file's or the built-in."
+
+
+def train(
+    psf: Annotated[str, typer.Option(help="PSF name or calibration file.")],
+    out: Annotated[Path, typer.Option(help="Model file to write, .safetensors.")],
+    camera: Annotated[Path | None, typer.Option(help="Camera settings, YAML.")] = None,
+    config: Annotated[Path | None, typer.Option(help="All training settings, YAML.")] = None,
+    init: Annotated[str | None, typer.Option(help="Start from this model's weights.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on where a killed run stopped.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Length of the run, minutes.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Length of the run, steps.")] = None,
+    network: Annotated[str | None, typer.Option(help="Network; see 'dilatedloc networks'.")] = None,
+    photons: Annotated[str | None, typer.Option(help=f"Photons of a molecule, {PAIR}")] = None,
+    bg: Annotated[str | None, typer.Option(help=f"Background photons a pixel, {PAIR}")] = None,
+    density_per_um2: Annotated[str | None, typer.Option(help=f"Density, {PAIR}")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same run.")] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Train a network on simulated movies of your PSF and camera.
+
+    The best weights are in OUT at any time; stop with Ctrl-C and go on with --resume.
+    """
+    import torch
+
+    from napari_dilatedloc.network.checkpoint import load_model
+    from napari_dilatedloc.psf.build import load_psf
+    from napari_dilatedloc.training.trainer import train as run
+
+    if minutes is not None and steps is not None:
+        raise ValueError("give --minutes or --steps, not both")
+    check_writable(out)
+    ranges = {"photons": photons, "bg": bg, "density_per_um2": density_per_um2}
+    options = {
+        "minutes": minutes,
+        "steps": steps,
+        "network": network,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "device": device,
+    }
+    settings = _settings(config, camera, ranges, options)
+    torch.set_flush_denormal(True)  # tiny gradients make CPU convolutions many times slower
+    start = load_model(init) if init else None
+    _follow(run(settings, load_psf(psf), out, resume=resume, init=start), out, as_json)
+
+
+def _settings(
+    config: Path | None,
+    camera: Path | None,
+    ranges: dict[str, str | None],
+    options: dict[str, Any],
+) -> TrainingConfig:
+    """Settings file first, then what the command line says."""
+    from napari_dilatedloc.config import CameraConfig, TrainingConfig, load_yaml
+
+    settings: TrainingConfig = load_yaml(TrainingConfig, config) if config else TrainingConfig()
+    changes = {name: value for name, value in options.items() if value is not None}
+    if camera is not None:
+        changes["camera"] = load_yaml(CameraConfig, camera)
+    given = {
+        name: parse_numbers(text, 2, f"--{name.replace('_', '-')}", ":")
+        for name, text in ranges.items()
+        if text is not None
+    }
+    if given:
+        changes["simulation"] = settings.simulation.replace(**given)
+    return settings.replace(**changes)
+
+
+def _follow(steps: Any, out: Path, as_json: bool) -> None:
+    last: TrainingStep | None = None
+    with progress_bar() as bar:
+        task = bar.add_task("training", total=1000, note="")
+        for step in steps:
+            bar.update(task, completed=round(1000 * step.progress), note=_note(step))
+            if step.evaluation is not None:
+                last = step
+                bar.console.print(f"step {step.step}: {_accuracy(step)}", highlight=False)
+    if last is None:
+        raise ValueError("the run ended before its first validation; train longer")
+    figures = {"model": str(out), "steps": last.step, **last.evaluation.to_dict()}  # type: ignore[union-attr]
+    show(figures, as_json)
+
+
+def _note(step: TrainingStep) -> str:
+    return f"step {step.step}, loss {sum(step.losses.values()):.2f}"
+
+
+def _accuracy(step: TrainingStep) -> str:
+    e = step.evaluation
+    if e is None:
+        return ""
+    best = ", best so far" if step.is_best else ""
+    return (
+        f"Jaccard {e.jaccard:.3f}, lateral {e.rmse_lateral_nm:.1f} nm, "
+        f"axial {e.rmse_axial_nm:.1f} nm{best}"
+    )
+
+
+def networks(as_json: Json = False) -> None:
+    """List the networks, their parameters and cost per 128 x 128 frame."""
+    from napari_dilatedloc.network.registry import (
+        NETWORKS,
+        build_network,
+        count_macs,
+        count_parameters,
+    )
+
+    rows = []
+    for name in NETWORKS:
+        module = build_network(name)
+        rows.append(
+            {
+                "name": name,
+                "parameters": count_parameters(module),
+                "macs_128": count_macs(module, 128),
+            }
+        )
+    show(rows, as_json)
+    if not as_json:
+        say("macs_128: multiply-accumulates for one more 128 x 128 frame of a stream")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command()(train)
+    app.command()(networks)

@@ -1,0 +1,219 @@
+"""Every setting of the house as a frozen pydantic model, with one YAML round trip.
+
+A misspelt key is an error (``extra="forbid"``). A default stands here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+T = TypeVar("T")
+Range = tuple[float, float]
+
+
+class Config(BaseModel):
+    """Frozen settings; `replace` gives a changed, validated copy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def replace(self, **changes: Any) -> Self:
+        """Copy with some fields changed."""
+        return type(self).model_validate({**self.model_dump(), **changes})
+
+
+class _Camera(Config):
+    baseline: float = Field(100.0, ge=0, description="ADU of a pixel without light")
+    e_per_adu: float = Field(1.0, gt=0, description="electrons per ADU")
+    qe: float = Field(0.9, gt=0, le=1, description="quantum efficiency, 0-1")
+    read_noise_e: float = Field(1.5, ge=0, description="read noise, electrons rms")
+    spurious_e: float = Field(0.0, ge=0, description="spurious charge, electrons per pixel")
+    max_adu: int = Field(65535, gt=0, description="largest ADU the converter gives")
+
+
+class EMCCDConfig(_Camera):
+    """Electron-multiplying CCD camera."""
+
+    kind: Literal["emccd"] = "emccd"
+    em_gain: float = Field(300.0, ge=1, description="electron-multiplying gain")
+    e_per_adu: float = Field(45.0, gt=0, description="electrons per ADU after the gain")
+    read_noise_e: float = Field(74.4, ge=0, description="read noise after the gain, e rms")
+    spurious_e: float = Field(0.002, ge=0, description="spurious charge, electrons per pixel")
+
+
+class SCMOSConfig(_Camera):
+    """Scientific CMOS camera, or a CCD without multiplication."""
+
+    kind: Literal["scmos"] = "scmos"
+    e_per_adu: float = Field(0.47, gt=0, description="electrons per ADU")
+
+
+CameraConfig = Annotated[EMCCDConfig | SCMOSConfig, Field(discriminator="kind")]
+
+
+class GaussianPSFConfig(Config):
+    """Astigmatic Gaussian spot: width = sigma_nm * sqrt(1 + ((z - focus) / depth_nm)^2)."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    pixel_size_nm: float = Field(100.0, gt=0, description="camera pixel, nm")
+    roi_size: int = Field(25, ge=7, description="side of the square ROI, px (odd)")
+    z_range_nm: Range = Field((-700.0, 700.0), description="z the PSF is used over, nm")
+    sigma_nm: float = Field(130.0, gt=0, description="smallest spot width (standard deviation), nm")
+    focus_x_nm: float = Field(-200.0, description="z at which the spot is narrowest in x, nm")
+    focus_y_nm: float = Field(200.0, description="z at which the spot is narrowest in y, nm")
+    depth_nm: float = Field(350.0, gt=0, description="defocus at which the width grows by sqrt 2")
+
+
+class SplinePSFConfig(Config):
+    """Measured PSF as a cubic B-spline volume; the coefficients travel beside this as a tensor."""
+
+    kind: Literal["spline"] = "spline"
+    pixel_size_nm: float = Field(gt=0, description="camera pixel, nm")
+    roi_size: int = Field(ge=7, description="side of the square ROI, px (odd)")
+    z_range_nm: Range = Field(description="z the PSF is used over, nm")
+    z_min_nm: float = Field(description="z of the first knot, nm")
+    z_step_nm: float = Field(gt=0, description="distance of knots in z, nm")
+
+
+PSFConfig = Annotated[GaussianPSFConfig | SplinePSFConfig, Field(discriminator="kind")]
+
+
+class SimulationConfig(Config):
+    """Blinking molecules over consecutive frames."""
+
+    density_per_um2: Range = Field(
+        (0.1, 1.0), description="molecules on per frame and um2; each movie draws from this range"
+    )
+    photons: Range = Field((500.0, 8000.0), description="photons a frame of a molecule fully on")
+    lifetime_frames: float = Field(2.0, gt=0, description="mean on-time, frames")
+    bg: Range = Field((10.0, 150.0), description="background, photons per pixel per frame")
+    z_range_nm: Range | None = Field(None, description="z of molecules, nm; default: the PSF's")
+    min_photons: float = Field(
+        100.0, ge=0, description="dimmer emitters are simulated, but no target for the network"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name in ("density_per_um2", "photons", "bg", "z_range_nm"):
+            bounds = getattr(self, name)
+            if bounds is not None and bounds[0] > bounds[1]:
+                raise ValueError(f"{name} must be (low, high), got {bounds}")
+        for name in ("density_per_um2", "photons", "bg"):
+            if getattr(self, name)[0] < 0:
+                raise ValueError(f"{name} cannot be negative, got {getattr(self, name)}")
+        return self
+
+
+class TrainingConfig(Config):
+    """One training run: what is simulated, which network learns it and for how long."""
+
+    network: str = Field("dilatedloc", description="registry name of the network")
+    camera: CameraConfig = Field(default_factory=lambda: SCMOSConfig())
+    simulation: SimulationConfig = Field(default_factory=lambda: SimulationConfig())
+    batch: int = Field(6, ge=1, description="patches a step")
+    patch: int = Field(40, ge=16, description="side of a patch, px (rounded up to the network's)")
+    frames: int = Field(5, ge=1, description="consecutive frames a patch")
+    steps: int = Field(10000, ge=1, description="length of the schedule, steps")
+    minutes: float | None = Field(None, gt=0, description="length in minutes instead of steps")
+    learning_rate: float = Field(3e-3, gt=0, description="peak learning rate")
+    warmup_steps: int = Field(200, ge=0, description="steps until the peak learning rate")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
+    clip: float = Field(5.0, gt=0, description="largest gradient norm")
+    average: float = Field(0.998, ge=0, lt=1, description="decay of the weight average")
+    validate_every: int = Field(500, ge=1, description="steps between validations")
+    validation_frames: int = Field(100, ge=1, description="frames of the fixed validation set")
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: str = "auto"
+    seed: int = 1
+
+
+class LocalizeConfig(Config):
+    """One localization run."""
+
+    threshold: float | None = Field(
+        None, gt=0, lt=1, description="smallest detection probability; default: the model's"
+    )
+    frames: tuple[int, int] | None = Field(None, description="frames A:B, half-open, from 0")
+    roi: tuple[int, int, int, int] | None = Field(None, description="y0, x0, y1, x1 in px")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    block_frames: int = Field(64, ge=1, description="frames read at a time")
+    batch_frames: int = Field(8, ge=1, description="frames the network sees at a time")
+    tile_size: int = Field(1024, ge=64, description="largest side of a tile without halo, px")
+    prefetch_blocks: int = Field(3, ge=2, description="buffers between reader and network")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="bfloat16 only takes effect on devices that are fast at it"
+    )
+
+
+class ScalingConfig(Config):
+    """How photons and nm become numbers of order one, and back."""
+
+    input_offset: float = Field(description="photons taken off each pixel")
+    input_scale: float = Field(gt=0, description="photons that become 1 in the network's input")
+    z_scale_nm: float = Field(gt=0, description="z that is 1 in the network's output, nm")
+    z_centre_nm: float = Field(description="z that is 0 in the network's output, nm")
+    photon_scale: float = Field(gt=0, description="photons that are 1 in the network's output")
+    bg_scale: float = Field(gt=0, description="background that is 1 in the network's output")
+
+
+class ModelInfo(Config):
+    """What travels with weights in a model file."""
+
+    format_version: Literal[1] = 1
+    network: str
+    scaling: ScalingConfig
+    camera: CameraConfig
+    psf: PSFConfig
+    simulation: SimulationConfig
+    threshold: float = Field(0.5, gt=0, lt=1, description="detection probability by default")
+    seed: int = 0
+    steps: int = 0
+    cpu_hours: float = 0.0
+    versions: dict[str, str] = Field(default_factory=dict)
+    metrics: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def pixel_size_nm(self) -> float:
+        """Camera pixel the weights were trained for, nm."""
+        return self.psf.pixel_size_nm
+
+    @property
+    def z_range_nm(self) -> Range:
+        """Range of z the weights were trained for, nm."""
+        return self.simulation.z_range_nm or self.psf.z_range_nm
+
+
+class ConfigError(ValueError):
+    """Settings that cannot be used; the message is one sentence."""
+
+
+def parse_config(kind: type[T] | Any, values: Any, source: str) -> T:
+    """Validate plain values as a config; `source` names them in the error."""
+    try:
+        return TypeAdapter(kind).validate_python(values)  # type: ignore[no-any-return]
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "top level"
+        raise ConfigError(
+            f"{source}: {where}: {first['msg']}, got {first['input']!r}; correct this entry"
+        ) from error
+
+
+def load_yaml(kind: type[T] | Any, path: str | Path) -> T:
+    """Read a config of the given kind (a model or a union such as `CameraConfig`) from YAML."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"no such file: {path}; check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a YAML file of settings: {error}") from error
+    return parse_config(kind, values if values is not None else {}, str(path))
+
+
+def save_yaml(config: Config, path: str | Path) -> None:
+    """Write a config as YAML that `load_yaml` reads back to an equal value."""
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    Path(path).write_text(text, encoding="utf-8")

@@ -1,0 +1,136 @@
+"""What napari calls: reader, writer, sample data and the menu action (see napari.yaml)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import napari
+import napari.viewer
+import numpy as np
+from napari.layers import Image
+from qtpy.QtWidgets import QApplication, QInputDialog
+
+from napari_dilatedloc import render
+from napari_dilatedloc.gui.layers import (
+    LayerData,
+    Placement,
+    image_layer,
+    localizations_from_points,
+    magnification_for,
+    metadata,
+    pixel_size_nm,
+    points_layer,
+)
+from napari_dilatedloc.io.tables import TableError, can_read, read_table, write_table
+from napari_dilatedloc.table import Localizations, TableInfo
+
+SAMPLE_FRAMES = 200
+SAMPLE_SIZE_PX = 64
+SAMPLE_SEED = 3
+SAMPLE_DENSITY_PER_UM2 = 0.3
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | None:
+    """Reader of a localization table; None for any file that is not one (a foreign CSV)."""
+    if not isinstance(path, str):
+        if len(path) != 1:
+            return None
+        path = path[0]
+    return partial(_read, path) if can_read(path) else None
+
+
+def write_points(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write a Points layer as a table; the suffix decides the format."""
+    localizations, info = localizations_from_points(data, attributes)
+    return [str(written) for written in write_table(path, localizations, info)]
+
+
+def sample() -> list[LayerData]:
+    """Movie of blinking molecules, simulated on the spot with an astigmatic Gaussian PSF."""
+    from napari_dilatedloc.config import GaussianPSFConfig, SCMOSConfig, SimulationConfig
+    from napari_dilatedloc.psf.build import build_psf
+    from napari_dilatedloc.simulation.simulator import simulate_movie
+
+    config = GaussianPSFConfig()
+    movie, _ = simulate_movie(
+        build_psf(config, {}),
+        SCMOSConfig(),
+        SimulationConfig(),
+        SAMPLE_FRAMES,
+        (SAMPLE_SIZE_PX, SAMPLE_SIZE_PX),
+        SAMPLE_SEED,
+        density_per_um2=SAMPLE_DENSITY_PER_UM2,
+    )
+    size = config.pixel_size_nm
+    info = TableInfo(size, shape=(SAMPLE_SIZE_PX, SAMPLE_SIZE_PX), n_frames=SAMPLE_FRAMES)
+    keywords = {
+        "name": "Simulated blinking",
+        "metadata": metadata(info),
+        **Placement.from_pixel_size(size).frame_keywords(),
+    }
+    return [(movie, keywords, "image")]
+
+
+def localize_stack(viewer: napari.viewer.Viewer) -> None:
+    """Open the dock on the active layer, and start when nothing is missing."""
+    active = viewer.layers.selection.active
+    _, dock = viewer.window.add_plugin_dock_widget("napari-dilatedloc", "DilatedLoc")
+    if dock.select_movie(active):
+        dock.start()
+
+
+def _read(path: str, *_: Any) -> list[LayerData]:
+    """Image of all localizations and a Points layer (t, y, x) of at most 200,000 of them."""
+    localizations, info = _read_table(path)
+    name = Path(path).stem
+    shape = info.shape or _extent(localizations)
+    magnification = magnification_for(shape, info.pixel_size_nm)
+    image = render.histogram(localizations, shape, magnification)
+    return [
+        image_layer(image, info, f"{name} super-resolution", magnification, source=path),
+        points_layer(localizations, info, name, source=path),
+    ]
+
+
+def _read_table(path: str) -> tuple[Localizations, TableInfo]:
+    """Read a table; one in nm needs a pixel size from the movie on show, or from the user."""
+    try:
+        return read_table(path)
+    except TableError:
+        size = _pixel_size_on_show() or _ask_pixel_size(Path(path).name)
+        if size is None:
+            raise
+    return read_table(path, pixel_size_nm=size)
+
+
+def _pixel_size_on_show() -> float | None:
+    viewer = napari.current_viewer()
+    for layer in reversed(viewer.layers if viewer is not None else []):
+        if isinstance(layer, Image) and layer.ndim >= 3:
+            try:
+                size = pixel_size_nm(layer)
+            except ValueError:  # pixels that are not square; another layer may know
+                continue
+            if size is not None:
+                return size
+    return None
+
+
+def _ask_pixel_size(name: str) -> float | None:
+    if QApplication.instance() is None:
+        return None
+    size, accepted = QInputDialog.getDouble(
+        None, f"Open {name}", "Pixel size of the camera in the sample, nm:", 100.0, 1.0, 10000.0, 2
+    )
+    return size if accepted else None
+
+
+def _extent(localizations: Localizations) -> tuple[int, int]:
+    """(height, width) in px that holds every localization."""
+    if len(localizations) == 0:
+        return (1, 1)
+    y, x = localizations.y, localizations.x
+    return max(1, int(np.ceil(y.max() + 0.5))), max(1, int(np.ceil(x.max() + 0.5)))

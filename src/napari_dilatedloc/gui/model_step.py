@@ -1,0 +1,107 @@
+"""Which model: a shipped one by name, or a file."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from qtpy.QtCore import Qt, Signal, Slot
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLabel, QWidget
+
+LOAD_FILE = "Load file…"
+MODEL_SUFFIX = ".safetensors"
+
+
+def shipped_models() -> list[str]:
+    """Names of the shipped models, as `network.checkpoint.available_models` but without torch.
+
+    That room loads torch, which takes seconds; a form must open before.
+    """
+    folder = files("napari_dilatedloc") / "models"
+    return sorted(
+        entry.name.removesuffix(MODEL_SUFFIX)
+        for entry in folder.iterdir()
+        if entry.name.endswith(MODEL_SUFFIX)
+    )
+
+
+class ModelStep(QWidget):
+    """Choice of a model.
+
+    Signals
+    -------
+    changed
+        Another model.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._last = 0
+        self.combo = QComboBox()
+        self.combo.setToolTip(
+            "The trained network. It must fit your microscope: PSF, pixel size and camera are "
+            "part of the training. 'Load file…' takes one made by 'dilatedloc train'."
+        )
+        self.combo.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.combo.setMinimumContentsLength(14)
+        for name in shipped_models():
+            self.combo.addItem(name, name)
+        self.combo.addItem(LOAD_FILE, None)
+        self.about = QLabel()
+        self.about.setWordWrap(True)
+        self.about.hide()
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+        form.addRow("Model", self.combo)
+        form.addRow(self.about)
+        self.combo.activated.connect(self._on_activated)
+
+    @property
+    def model(self) -> str | None:
+        """Shipped name or path of a file."""
+        data = self.combo.currentData()
+        return None if data is None else str(data)
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no model, one sentence; empty if there is."""
+        return "" if self.model else "Choose a model: 'Load file…' takes a .safetensors file."
+
+    def set_model(self, name_or_path: str) -> None:
+        """Choose a model by shipped name or path."""
+        place = self.combo.findData(name_or_path)
+        if place < 0:
+            place = self.combo.count() - 1
+            self.combo.insertItem(place, Path(name_or_path).name, name_or_path)
+            self.combo.setItemData(place, name_or_path, Qt.ItemDataRole.ToolTipRole)
+        self.combo.setCurrentIndex(place)
+        self._last = place
+        self.describe("")
+        self.changed.emit()
+
+    def describe(self, text: str) -> None:
+        """Say something about the chosen model."""
+        self.about.setText(text)
+        self.about.setVisible(bool(text))
+
+    @Slot(int)
+    def _on_activated(self, place: int) -> None:
+        if self.combo.itemData(place) is not None:
+            self._last = place
+            self.describe("")
+            self.changed.emit()
+            return
+        path, _ = QFileDialog.getOpenFileName(
+            self, "Load a model", "", f"DilatedLoc models (*{MODEL_SUFFIX});;All files (*)"
+        )
+        if path:
+            self.set_model(path)
+        else:  # back to what was chosen before the dialog
+            self.combo.setCurrentIndex(min(self._last, self.combo.count() - 1))
+            self.changed.emit()

@@ -1,0 +1,186 @@
+"""Which movie, and how large its pixels are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Image
+from qtpy.QtCore import Qt, Signal, Slot
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QWidget
+
+from napari_dilatedloc.gui.layers import has_length_unit, movie_array, pixel_size_nm
+from napari_dilatedloc.io.movie import check_movie
+
+
+class MovieStep(QWidget):
+    """Choice of a movie layer and its pixel size.
+
+    Signals
+    -------
+    changed
+        Another movie or another pixel size.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._layers: list[Image] = []
+        self._trouble = ""
+        self._make_fields()
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+        form.addRow("Layer", self.layer_combo)
+        form.addRow("Pixel size", self.pixel_size)
+        form.addRow(self.apply_scale)
+        form.addRow(self.about)
+        self._events = (
+            viewer.layers.events.inserted,
+            viewer.layers.events.removed,
+            viewer.layers.events.reordered,
+            viewer.layers.events.renamed,
+        )
+        for event in self._events:
+            event.connect(self._fill)
+        self.layer_combo.currentIndexChanged.connect(self._on_layer_chosen)
+        self.pixel_size.valueChanged.connect(self.changed)
+        self._fill()
+
+    def disconnect_viewer(self) -> None:
+        """Stop following the viewer's layers, before the widget goes."""
+        for event in self._events:
+            event.disconnect(self._fill)
+
+    @property
+    def movie(self) -> Image | None:
+        """The chosen layer."""
+        place = self.layer_combo.currentIndex()
+        return self._layers[place] if 0 <= place < len(self._layers) else None
+
+    @property
+    def pixel_size_nm(self) -> float | None:
+        """Pixel size in nm, if known."""
+        return self.pixel_size.value() or None
+
+    @property
+    def trouble(self) -> str:
+        """Why the choice cannot be localized, one sentence; empty if it can."""
+        if self.movie is None:
+            return "Open a movie first: an image layer with frames, rows and columns."
+        if self._trouble:
+            return self._trouble
+        if self.pixel_size_nm is None:
+            return "Enter the pixel size in nm: camera pixel divided by magnification."
+        return ""
+
+    def select(self, layer: Any) -> None:
+        """Choose a layer.
+
+        Raises
+        ------
+        ValueError
+            If it is no movie.
+        """
+        for place, candidate in enumerate(self._layers):
+            if candidate == layer:
+                self.layer_combo.setCurrentIndex(place)
+                return
+        got = "no layer"
+        if layer is not None:
+            got = f"'{layer.name}', a {layer.ndim}-D {layer.__class__.__name__} layer"
+        raise ValueError(
+            f"expected a movie layer (frames, rows, columns), got {got}; "
+            "select an image layer with at least 3 dimensions."
+        )
+
+    def scale_movie(self) -> None:
+        """Give the layer its pixel size as scale in nm, if the user left that ticked."""
+        movie, size = self.movie, self.pixel_size_nm
+        if movie is None or size is None or self.apply_scale.isHidden():
+            return
+        if self.apply_scale.isChecked():
+            lead = len(movie.scale) - 2
+            # scale before units: napari checks that all layers agree as soon as units change
+            movie.scale = (*movie.scale[:lead], size, size)
+            movie.units = (*movie.units[:lead], "nm", "nm")
+            self._viewer.reset_view()
+            self._update_scale_box(movie)
+
+    def _make_fields(self) -> None:
+        self.layer_combo = QComboBox()
+        self.layer_combo.setToolTip("Image layer to localize: frames, rows, columns.")
+        self.layer_combo.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.layer_combo.setMinimumContentsLength(14)
+        self.pixel_size = QDoubleSpinBox()
+        self.pixel_size.setRange(0.0, 10_000.0)
+        self.pixel_size.setDecimals(2)
+        self.pixel_size.setSuffix(" nm")
+        self.pixel_size.setSpecialValueText("not known")
+        self.pixel_size.setToolTip(
+            "Side of a camera pixel in the sample, nm: camera pixel divided by magnification "
+            "(11 um at 100x is 110 nm). Taken from the layer where it knows."
+        )
+        self.apply_scale = QCheckBox("show the movie in nm")
+        self.apply_scale.setToolTip(
+            "Sets the scale of the movie layer to this pixel size when you localize, so that the "
+            "scale bar and all results are in nm. Without it results follow the layer as it is."
+        )
+        self.about = QLabel()
+        self.about.setWordWrap(True)
+
+    @Slot()
+    def _fill(self, _event: Any = None) -> None:
+        """Take the movie layers of the viewer, topmost first, and keep the choice."""
+        chosen = self.movie
+        layers = [x for x in reversed(self._viewer.layers) if isinstance(x, Image) and x.ndim >= 3]
+        self.layer_combo.blockSignals(True)
+        self.layer_combo.clear()
+        self._layers = layers
+        self.layer_combo.addItems([layer.name for layer in layers])
+        for place, layer in enumerate(layers):
+            self.layer_combo.setItemData(place, layer.name, Qt.ItemDataRole.ToolTipRole)
+        if chosen is not None and chosen in layers:
+            self.layer_combo.setCurrentIndex(layers.index(chosen))
+        self.layer_combo.blockSignals(False)
+        if self.movie is None or self.movie != chosen:
+            self._on_layer_chosen()
+
+    @Slot()
+    def _on_layer_chosen(self) -> None:
+        movie = self.movie
+        self._trouble = ""
+        size = None
+        if movie is not None:
+            try:
+                check_movie(movie_array(movie))
+                size = pixel_size_nm(movie)
+            except ValueError as error:
+                self._trouble = str(error)
+            self._update_scale_box(movie)
+        else:
+            self.apply_scale.hide()
+        self._describe(movie)
+        self.pixel_size.blockSignals(True)
+        self.pixel_size.setValue(size or 0.0)
+        self.pixel_size.blockSignals(False)
+        self.changed.emit()
+
+    def _update_scale_box(self, movie: Image) -> None:
+        self.apply_scale.setHidden(has_length_unit(movie))
+        # ticked only where there is no scale of the user's to lose
+        self.apply_scale.setChecked(bool((movie.scale[-2:] == 1).all()))
+
+    def _describe(self, movie: Image | None) -> None:
+        if movie is None or self._trouble:
+            self.about.setText(self._trouble)
+            self.about.setVisible(bool(self._trouble))
+            return
+        array = movie_array(movie)
+        frames, height, width = array.shape
+        self.about.setText(f"{frames:,} frames of {width} × {height} px, {array.dtype}")
+        self.about.setVisible(True)

@@ -1,0 +1,121 @@
+"""The button, how far the run is, and what went wrong."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal, Slot
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_dilatedloc.gui.worker import State
+
+START_TEXT = "Localize"
+ERROR_STYLE = "color: #ff8a80;"
+
+
+class RunPanel(QWidget):
+    """One button that starts and cancels, a bar, figures, and one sentence of status.
+
+    Signals
+    -------
+    start_clicked, cancel_clicked
+    """
+
+    start_clicked = Signal()
+    cancel_clicked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._state = State.IDLE
+        self._trouble = ""
+        self._details = ""
+        self.button = QPushButton(START_TEXT)
+        self.button.setMinimumHeight(32)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(True)
+        self.bar.hide()
+        self.figures = QLabel()
+        self.figures.setWordWrap(True)
+        self.figures.hide()
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.details_button = QPushButton("Copy details")
+        self.details_button.setToolTip(
+            "Copies the full error and the versions to the clipboard, for a report."
+        )
+        self.details_button.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.button, self.bar, self.figures, self.status):
+            layout.addWidget(widget)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        row.addWidget(self.details_button)
+        layout.addLayout(row)
+        self.button.clicked.connect(self._on_clicked)
+        self.details_button.clicked.connect(self._copy_details)
+
+    def set_trouble(self, sentence: str) -> None:
+        """Why the button cannot be used now; empty if it can."""
+        self._trouble = sentence
+        self._update_button()
+
+    @Slot(object)
+    def set_state(self, state: State) -> None:
+        """Follow the worker."""
+        self._state = state
+        if state is State.RUNNING:
+            self.details_button.hide()
+            self.bar.setRange(0, 0)  # busy until the first block says how many frames there are
+            self.bar.setFormat("")
+            self.bar.show()
+            self.figures.hide()
+        elif not state.busy:
+            self.bar.hide()
+        self._update_button()
+
+    def show_progress(self, done: int, total: int, figures: str) -> None:
+        """Frames done of all, and the figures below the bar."""
+        self.bar.setRange(0, max(total, 1))
+        self.bar.setValue(done)
+        self.bar.setFormat(f"%p %  ({done:,} of {total:,} frames)")
+        self.figures.setText(figures)
+        self.figures.setVisible(bool(figures))
+
+    def show_status(self, sentence: str) -> None:
+        """One plain sentence."""
+        self._details = ""
+        self.status.setStyleSheet("")
+        self.status.setText(sentence)
+        self.details_button.hide()
+
+    def show_error(self, sentence: str, details: str = "") -> None:
+        """One plain sentence in the colour of errors; details behind a button."""
+        self._details = details
+        self.status.setStyleSheet(ERROR_STYLE)
+        self.status.setText(sentence)
+        self.details_button.setVisible(bool(details))
+
+    def _update_button(self) -> None:
+        if self._state is State.CANCELLING:
+            self.button.setText("Cancelling…")
+            self.button.setEnabled(False)
+            self.button.setToolTip("The block at hand is being finished.")
+        elif self._state is State.RUNNING:
+            self.button.setText("Cancel")
+            self.button.setEnabled(True)
+            self.button.setToolTip("Stops within a second; what was found so far is kept.")
+        else:
+            self.button.setText(START_TEXT)
+            self.button.setEnabled(not self._trouble)
+            self.button.setToolTip(self._trouble or "Finds the molecules of every frame.")
+
+    @Slot()
+    def _on_clicked(self) -> None:
+        if self._state is State.RUNNING:
+            self.cancel_clicked.emit()
+        elif not self._state.busy:
+            self.start_clicked.emit()
+
+    @Slot()
+    def _copy_details(self) -> None:
+        QGuiApplication.clipboard().setText(f"{self.status.text()}\n\n{self._details}")

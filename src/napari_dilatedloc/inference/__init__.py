@@ -1,0 +1,1 @@
+"""Localization of real movies: tiles, pipeline, devices."""

@@ -1,0 +1,1 @@
+"""Files: movies in, tables in and out."""

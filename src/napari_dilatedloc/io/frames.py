@@ -1,0 +1,195 @@
+"""Frames on disk behind one array-like door; a file is open only while a block is read."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+TIFF_ERRORS = (
+    tifffile.TiffFileError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    RuntimeError,
+    OSError,
+    struct.error,
+)
+"""What tifffile and the decompressors raise on damaged files."""
+
+
+class MovieError(ValueError):
+    """A movie that cannot be used; the message is one sentence."""
+
+
+class Frames(Protocol):
+    """Consecutive frames of equal shape and type."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, px."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type as stored; may be of foreign byte order."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Frames start:stop, (N, Y, X), as stored."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class RawFrames:
+    """Uncompressed frames in one file, each in one piece at a known offset (bytes)."""
+
+    path: Path
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Frames start:stop; neighbours on disk come in one read."""
+        out = np.empty((stop - start, *self.shape), dtype=self.dtype)
+        offsets = self.offsets[start:stop]
+        breaks = np.flatnonzero(np.diff(offsets) != out[:1].nbytes) + 1
+        edges = [0, *breaks.tolist(), stop - start]
+        with self.path.open("rb", buffering=0) as file:
+            for first, last in pairwise(edges):
+                file.seek(int(offsets[first]))
+                view = out[first:last].reshape(-1).view(np.uint8)
+                while view.size:  # one system call gives at most 2 GiB
+                    got = file.readinto(view.data)
+                    if not got:
+                        raise MovieError(
+                            f"{self.path.name} ends inside frames {start + first}-"
+                            f"{start + last - 1}; the file has shrunk or is damaged, copy it again"
+                        )
+                    view = view[got:]
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class CodedFrames:
+    """Compressed or tiled frames in one file; `segments` holds each frame's (offsets, sizes)."""
+
+    path: Path
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    keyframe: int
+    segments: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Frames start:stop, decoded without walking through the pages before them."""
+        out = np.empty((stop - start, *self.shape), dtype=self.dtype)
+        with tifffile.TiffFile(self.path) as tif:
+            keyframe: Any = tif.pages[self.keyframe]
+            for i in range(start, stop):
+                offsets, sizes = self.segments[i]
+                frame = tifffile.TiffFrame(
+                    tif, i, offset=0, keyframe=keyframe, dataoffsets=offsets, databytecounts=sizes
+                )
+                try:
+                    # imagecodecs has exceptions of its own (RuntimeError), one for each codec
+                    out[i - start] = frame.asarray(maxworkers=1).reshape(self.shape)
+                except TIFF_ERRORS as error:
+                    raise MovieError(
+                        f"frame {i} of {self.path.name} cannot be decoded ({error}); the file is "
+                        "damaged, copy it again"
+                    ) from error
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class FileFrames:
+    """One file a frame."""
+
+    paths: Sequence[Path]
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Frames start:stop."""
+        out = np.empty((stop - start, *self.shape), dtype=self.dtype)
+        for i, path in enumerate(self.paths[start:stop]):
+            try:
+                with tifffile.TiffFile(path) as tif:  # imread would follow OME to other files
+                    frame = tif.pages.first.asarray(maxworkers=1)
+            except TIFF_ERRORS as error:
+                raise MovieError(
+                    f"{path.name} is damaged or no TIFF ({error}); copy it again or remove it"
+                ) from error
+            if np.squeeze(frame).shape != self.shape or frame.dtype != self.dtype:
+                raise MovieError(
+                    f"{path.name} holds {frame.shape} {frame.dtype}, expected {self.shape} "
+                    f"{self.dtype} as in {self.paths[0].name}; all frames must be alike"
+                )
+            out[i] = np.squeeze(frame)
+        return out
+
+
+class FrameStack:
+    """Runs of frames as one read-only (T, Y, X) array that reads what is sliced, when it is.
+
+    It keeps no file open and no state, so threads may read from it at once, and it pickles.
+    """
+
+    ndim = 3
+
+    def __init__(self, runs: Sequence[Frames]) -> None:
+        self._runs = tuple(runs)
+        self._starts = np.cumsum([0, *(len(run) for run in runs)])
+        self.shape = (int(self._starts[-1]), *runs[0].shape)
+        self.dtype = runs[0].dtype.newbyteorder("=")
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        keys = key if isinstance(key, tuple) else (key,)
+        frames = keys[0] if keys else slice(None)
+        if isinstance(frames, int | np.integer):
+            index = int(frames) + (self.shape[0] if frames < 0 else 0)
+            frame: NDArray[Any] = self._read(index, index + 1)[(0, *keys[1:])]
+            return frame
+        if not isinstance(frames, slice):
+            raise TypeError(f"frames are picked by an int or a slice, got {frames!r}")
+        start, stop, step = frames.indices(self.shape[0])
+        if step <= 0:
+            chosen = range(start, stop, step)
+            low, high = (chosen[-1], chosen[0] + 1) if chosen else (0, 0)
+            block = self._read(low, high)[::-1][::-step]
+        else:
+            block = self._read(start, max(start, stop))[::step]
+        return block[(slice(None), *keys[1:])]
+
+    def _read(self, start: int, stop: int) -> NDArray[Any]:
+        if start >= stop:
+            return np.empty((0, *self.shape[1:]), dtype=self.dtype)
+        parts = []
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        for run, begin in zip(self._runs[first:], self._starts[first:-1].tolist(), strict=True):
+            if begin >= stop:
+                break
+            part = run.read(max(start - begin, 0), min(stop - begin, len(run)))
+            if not part.dtype.isnative:
+                part = part.byteswap(inplace=True).view(self.dtype)
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)

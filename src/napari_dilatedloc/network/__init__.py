@@ -1,0 +1,1 @@
+"""Networks: layers, what their numbers mean, read-out and model files."""

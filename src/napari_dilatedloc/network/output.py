@@ -1,0 +1,106 @@
+"""What a network's numbers mean: raw channels to physical maps, photons to network input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from napari_dilatedloc.config import ScalingConfig, SimulationConfig
+
+CHANNELS = (
+    "prob",
+    "x",
+    "y",
+    "z",
+    "photons",
+    "sigma_x",
+    "sigma_y",
+    "sigma_z",
+    "sigma_photons",
+    "bg",
+)
+REACH_PX = 1.5  # how far from its centre a pixel may place a localization
+SIGMA_FLOOR_PX = 0.005
+SIGMA_FLOOR = 0.001  # of z and photons, in units of their scales
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Physical maps of a batch of frames, each (N, H, W).
+
+    Attributes
+    ----------
+    logit : Tensor
+        Logit of the probability that a molecule's centre lies in this pixel.
+    x, y : Tensor
+        Position relative to the pixel's centre, px.
+    z_nm, photons, bg : Tensor
+        Axial position in nm, photons, background photons per pixel.
+    sigma_x, sigma_y, sigma_z_nm, sigma_photons : Tensor
+        Predicted standard deviations of the errors, px, px, nm, photons.
+    """
+
+    logit: Tensor
+    x: Tensor
+    y: Tensor
+    z_nm: Tensor
+    photons: Tensor
+    bg: Tensor
+    sigma_x: Tensor
+    sigma_y: Tensor
+    sigma_z_nm: Tensor
+    sigma_photons: Tensor
+
+    @property
+    def prob(self) -> Tensor:
+        """Probability that a molecule's centre lies in this pixel, (N, H, W)."""
+        return torch.sigmoid(self.logit)
+
+
+def activate(raw: Tensor, channels: Sequence[str], scaling: ScalingConfig) -> Prediction:
+    """Raw network output (N, C, H, W) to physical maps.
+
+    Offsets and z are soft-limited and linear around 0; photons, background and standard
+    deviations are positive. A network without a background channel gives NaN there.
+    """
+    maps = dict(zip(channels, raw.float().unbind(1), strict=True))
+    reach_z = 1.2
+    bg = maps.get("bg")
+    return Prediction(
+        logit=maps["prob"],
+        x=REACH_PX * torch.tanh(maps["x"] / REACH_PX),
+        y=REACH_PX * torch.tanh(maps["y"] / REACH_PX),
+        z_nm=scaling.z_centre_nm + scaling.z_scale_nm * reach_z * torch.tanh(maps["z"] / reach_z),
+        photons=scaling.photon_scale * F.softplus(maps["photons"]),
+        bg=torch.full_like(maps["prob"], torch.nan)
+        if bg is None
+        else scaling.bg_scale * F.softplus(bg),
+        sigma_x=F.softplus(maps["sigma_x"]) + SIGMA_FLOOR_PX,
+        sigma_y=F.softplus(maps["sigma_y"]) + SIGMA_FLOOR_PX,
+        sigma_z_nm=scaling.z_scale_nm * (F.softplus(maps["sigma_z"]) + SIGMA_FLOOR),
+        sigma_photons=scaling.photon_scale * (F.softplus(maps["sigma_photons"]) + SIGMA_FLOOR),
+    )
+
+
+def normalize(photons: Tensor, scaling: ScalingConfig) -> Tensor:
+    """Photons to network input of order one; the shape stays."""
+    return (photons - scaling.input_offset) / scaling.input_scale
+
+
+def scaling_for(simulation: SimulationConfig, z_range_nm: tuple[float, float]) -> ScalingConfig:
+    """Scaling that suits the ranges a network is trained over."""
+    low, high = z_range_nm
+    bg = sum(simulation.bg) / 2
+    bright = simulation.photons[1]
+    return ScalingConfig(
+        input_offset=bg,
+        input_scale=max(bright / 100, 1.0),
+        z_scale_nm=(high - low) / 2,
+        z_centre_nm=(high + low) / 2,
+        photon_scale=bright / 2,
+        bg_scale=max(simulation.bg[1], 1.0),
+    )

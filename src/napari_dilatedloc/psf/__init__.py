@@ -1,0 +1,1 @@
+"""Point spread functions: formulas, measured splines, and calibration from beads."""

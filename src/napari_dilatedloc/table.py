@@ -1,0 +1,174 @@
+"""The two tables of the house: simulated truth (`Emitters`) and estimates (`Localizations`).
+
+Both are frozen records of contiguous 1-D arrays, one row per molecule per frame. ``x`` and ``y``
+are in pixels with pixel centres at whole numbers, ``z_nm`` in nm with 0 = focus, ``frame`` counts
+from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int32]
+
+INTEGER_COLUMNS = frozenset({"frame", "id"})
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Equally long 1-D columns; integers are int32, everything else float32."""
+
+    def __post_init__(self) -> None:
+        lengths = {}
+        for name in self.column_names():
+            dtype = np.int32 if name in INTEGER_COLUMNS else np.float32
+            column = np.ascontiguousarray(getattr(self, name), dtype=dtype)
+            if column.ndim != 1:
+                raise ValueError(f"column {name} must be 1-D, got shape {column.shape}")
+            object.__setattr__(self, name, column)
+            lengths[name] = len(column)
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"columns must be equally long, got {lengths}")
+
+    @classmethod
+    def column_names(cls) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Table without rows."""
+        return cls(**{name: np.zeros(0) for name in cls.column_names()})
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[Self]) -> Self:
+        """Rows of several tables, one after another."""
+        if not tables:
+            return cls.empty()
+        return cls(
+            **{
+                name: np.concatenate([getattr(table, name) for table in tables])
+                for name in cls.column_names()
+            }
+        )
+
+    def __len__(self) -> int:
+        return len(self.frame)  # type: ignore[attr-defined]
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> Self:
+        """Rows picked by a slice, a bool mask or an index array."""
+        return type(self)(**{name: getattr(self, name)[rows] for name in self.column_names()})
+
+    def replace(self, **columns: ArrayLike) -> Self:
+        """Copy with some columns exchanged."""
+        kept = {name: getattr(self, name) for name in self.column_names()}
+        return type(self)(**{**kept, **columns})
+
+    def sorted_by_frame(self) -> Self:
+        """Rows in frame order; rows of one frame keep their order."""
+        return self[np.argsort(self.frame, kind="stable")]  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, eq=False)
+class Emitters(_Columns):
+    """Simulated or given truth, one row per molecule per frame.
+
+    Attributes
+    ----------
+    frame : int32
+        Frame, from 0.
+    x, y : float32
+        Position in px; pixel centres lie at whole numbers.
+    z_nm : float32
+        Distance from focus in nm.
+    photons : float32
+        Photons the molecule sends to the camera in this frame.
+    id : int32
+        The molecule; it keeps its number over the frames it is on.
+    """
+
+    frame: Ints
+    x: Floats
+    y: Floats
+    z_nm: Floats
+    photons: Floats
+    id: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Localizations(_Columns):
+    """Estimates, one row per detected molecule per frame.
+
+    Attributes
+    ----------
+    frame : int32
+        Frame, from 0.
+    x, y : float32
+        Position in px; pixel centres lie at whole numbers.
+    z_nm : float32
+        Distance from focus in nm.
+    photons : float32
+        Photons of the molecule in this frame.
+    bg : float32
+        Background under it, photons per pixel.
+    prob : float32
+        Detection probability, 0-1.
+    sigma_x, sigma_y : float32
+        Predicted standard deviation of the position error in px (NaN where unknown).
+    sigma_z_nm : float32
+        The same for z, nm.
+    sigma_photons : float32
+        The same for the photons.
+    """
+
+    frame: Ints
+    x: Floats
+    y: Floats
+    z_nm: Floats
+    photons: Floats
+    bg: Floats
+    prob: Floats
+    sigma_x: Floats
+    sigma_y: Floats
+    sigma_z_nm: Floats
+    sigma_photons: Floats
+
+    @classmethod
+    def from_columns(cls, **columns: ArrayLike) -> Self:
+        """Table from the columns at hand; the others are NaN (`prob`: 1).
+
+        `frame`, `x` and `y` are required.
+        """
+        missing = {"frame", "x", "y"} - columns.keys()
+        if missing:
+            raise ValueError(f"localizations need frame, x and y; {sorted(missing)} missing")
+        n = len(np.asarray(columns["frame"]))
+        filled: dict[str, ArrayLike] = {
+            name: np.full(n, 1.0 if name == "prob" else np.nan) for name in cls.column_names()
+        }
+        return cls(**{**filled, **columns})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """What a table of positions in pixels does not say by itself.
+
+    Attributes
+    ----------
+    pixel_size_nm : float
+        Camera pixel in the sample plane, nm.
+    shape : tuple of int, optional
+        (height, width) of the movie, px.
+    n_frames : int, optional
+        Number of frames of the movie.
+    """
+
+    pixel_size_nm: float
+    shape: tuple[int, int] | None = None
+    n_frames: int | None = None

@@ -1,0 +1,1 @@
+"""Training: targets, loss, validation and the loop."""

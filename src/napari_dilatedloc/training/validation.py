@@ -1,0 +1,81 @@
+"""Accuracy of a network on a fixed simulated set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from napari_dilatedloc.camera import Camera
+from napari_dilatedloc.config import ScalingConfig
+from napari_dilatedloc.evaluation import Evaluation, evaluate
+from napari_dilatedloc.network.decode import decode
+from napari_dilatedloc.network.output import activate, normalize
+from napari_dilatedloc.network.registry import as_network
+from napari_dilatedloc.simulation.simulator import Simulator, to_table
+from napari_dilatedloc.table import Emitters, Localizations
+
+MOVIE_FRAMES = 10
+
+
+@dataclass(frozen=True)
+class ValidationSet:
+    """Short movies (B, T, H, W) in ADU and the truth of their inner frames.
+
+    ``frame`` of the truth counts output images: movie after movie, inner frame after inner frame.
+    """
+
+    adu: Tensor
+    truth: Emitters
+
+
+def make_validation_set(
+    simulator: Simulator, *, frames: int, size: int, window: int, seed: int
+) -> ValidationSet:
+    """Fixed set of about `frames` output images of size x size px."""
+    generator = torch.Generator().manual_seed(seed)
+    movies = max(1, round(frames / MOVIE_FRAMES))
+    length = MOVIE_FRAMES + window - 1
+    batch = simulator.draw(movies, length, (size, size), generator)
+    e = batch.emitters
+    edge = window // 2
+    e = e.select((e.frame >= edge) & (e.frame < length - edge))
+    output = replace(e, frame=e.movie * MOVIE_FRAMES + e.frame - edge)
+    return ValidationSet(batch.adu, to_table(output, (size, size)))
+
+
+@torch.inference_mode()
+def predict(
+    network: nn.Module, adu: Tensor, camera: Camera, scaling: ScalingConfig, threshold: float
+) -> Localizations:
+    """Localizations of short movies (B, T, H, W), frames numbered as in `ValidationSet`."""
+    parts = []
+    device = next(network.parameters()).device
+    for i, movie in enumerate(adu):
+        x = normalize(camera.to_photons(movie.to(camera.baseline.device)), scaling)
+        raw = network(x[None].to(device))[0]
+        d = decode(activate(raw, as_network(network).channels, scaling), threshold)
+        columns = {name: getattr(d, name).cpu().numpy() for name in Localizations.column_names()}
+        parts.append(Localizations(**{**columns, "frame": columns["frame"] + i * len(raw)}))
+    return Localizations.concatenate(parts)
+
+
+def validate(
+    network: nn.Module,
+    data: ValidationSet,
+    *,
+    camera: Camera,
+    scaling: ScalingConfig,
+    pixel_size_nm: float,
+    threshold: float,
+    min_photons: float,
+) -> Evaluation:
+    """Jaccard and RMSE of a network on the fixed set; dim truth counts neither way."""
+    training = network.training
+    network.eval()
+    try:
+        found = predict(network, data.adu, camera, scaling, threshold)
+    finally:
+        network.train(training)
+    return evaluate(found, data.truth, pixel_size_nm, min_photons=min_photons)

@@ -1,0 +1,118 @@
+import math
+import threading
+
+import pytest
+import torch
+
+from napari_dilatedloc.config import GaussianPSFConfig, SimulationConfig, TrainingConfig
+from napari_dilatedloc.network.checkpoint import load_model
+from napari_dilatedloc.psf.gaussian import GaussianPSF
+from napari_dilatedloc.simulation.simulator import SimulatedBatch
+from napari_dilatedloc.training.state import CheckpointError
+from napari_dilatedloc.training.targets import make_targets
+from napari_dilatedloc.training.trainer import checkpoint_path, learning_rate, train
+
+PSF = GaussianPSF(GaussianPSFConfig(roi_size=15))
+CONFIG = TrainingConfig(
+    simulation=SimulationConfig(density_per_um2=(0.3, 0.6), photons=(3000, 6000), bg=(10, 20)),
+    batch=2,
+    patch=32,
+    frames=3,
+    steps=4,
+    warmup_steps=2,
+    validate_every=2,
+    validation_frames=10,
+)
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+def test_a_run_gives_steps_a_model_and_a_checkpoint(out):
+    steps = list(train(CONFIG, PSF, out))
+    assert [s.step for s in steps] == [1, 2, 3, 4]
+    assert [s.evaluation is not None for s in steps] == [False, True, False, True]
+    assert steps[-1].progress == 1.0
+    assert all(math.isfinite(v) for s in steps for v in s.losses.values())
+    model = load_model(out)
+    assert model.info.psf == PSF.config
+    assert model.info.camera == CONFIG.camera
+    assert checkpoint_path(out).is_file()
+
+
+def test_resume_continues_bit_for_bit(tmp_path):
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    expected = list(train(CONFIG, PSF, whole))
+    run = train(CONFIG, PSF, parts)
+    for _ in range(3):  # one step past the checkpoint at step 2, then killed
+        next(run)
+    run.close()
+    resumed = list(train(CONFIG, PSF, parts, resume=True))
+    assert [s.step for s in resumed] == [3, 4]
+    assert [s.losses for s in resumed] == [s.losses for s in expected[2:]]
+
+
+def test_resume_refuses_other_settings(out):
+    next(train(CONFIG.replace(steps=1), PSF, out))
+    with pytest.raises(CheckpointError, match="batch was 2, now 3"):
+        next(train(CONFIG.replace(batch=3), PSF, out, resume=True))
+
+
+def test_resume_without_a_checkpoint_says_so(out):
+    with pytest.raises(CheckpointError, match="nothing to resume"):
+        next(train(CONFIG, PSF, out, resume=True))
+
+
+def test_stop_ends_after_the_step(out):
+    stop = threading.Event()
+    steps = []
+    for step in train(CONFIG, PSF, out, stop=stop):
+        steps.append(step)
+        stop.set()
+    assert len(steps) == 1
+
+
+def test_fine_tuning_starts_from_given_weights(tmp_path, out):
+    list(train(CONFIG, PSF, out))
+    start = load_model(out)
+    tuned = tmp_path / "tuned.safetensors"
+    list(train(CONFIG.replace(learning_rate=1e-12, steps=2), PSF, tuned, init=start))
+    again = load_model(tuned)
+    assert again.info.scaling == start.info.scaling
+    weights = dict(again.network.named_parameters())
+    for name, value in start.network.named_parameters():
+        assert torch.allclose(weights[name], value, atol=1e-6)
+
+
+def test_learning_rate_rises_then_falls_to_zero():
+    config = CONFIG.replace(warmup_steps=10, learning_rate=1.0)
+    assert learning_rate(0.0, 0, config) == pytest.approx(0.1)
+    assert learning_rate(0.0, 9, config) == pytest.approx(1.0)
+    assert learning_rate(0.5, 500, config) == pytest.approx(0.5)
+    assert learning_rate(1.0, 1000, config) == pytest.approx(0.0)
+
+
+def test_minutes_end_a_run(out):
+    steps = list(train(CONFIG.replace(minutes=1e-9), PSF, out))
+    assert len(steps) == 1
+    assert steps[0].evaluation is not None
+
+
+def test_training_lowers_the_loss(out):
+    steps = list(train(CONFIG.replace(steps=40, batch=4, validate_every=40), PSF, out))
+    first = sum(s.losses["localization"] for s in steps[:5]) / 5
+    last = sum(s.losses["localization"] for s in steps[-5:]) / 5
+    assert last < first - 0.5
+
+
+def test_targets_are_the_bright_emitters_of_inner_frames(emitter_batch):
+    batch = SimulatedBatch(torch.zeros(2, 4, 16, 16), emitter_batch, torch.ones(2, 16, 16))
+    t = make_targets(batch, window=3, min_photons=100)
+    assert t.image.tolist() == [0, 3]
+    assert t.row.tolist() == [3, 15]
+    assert t.col.tolist() == [4, 0]
+    assert t.counts().tolist() == [1, 0, 0, 1]
+    assert t.occupancy().sum() == 2
+    assert t.occupancy()[3, 15, 0] == 1
