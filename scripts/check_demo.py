@@ -44,16 +44,15 @@ def check_report(path: Path) -> int:
 def check_tables(folder: Path, rows: int) -> None:
     """Both tables hold the reported number of rows and agree on positions."""
     require((folder / "localizations.yaml").stat().st_size > 0, "localizations.yaml is empty")
-    tables = {}
-    for suffix in (".csv", ".hdf5"):
-        table, info = read_table(folder / f"localizations{suffix}", pixel_size_nm=100.0)
-        require(len(table) == rows, f"localizations{suffix}: {len(table)} rows, report says {rows}")
-        require(info.pixel_size_nm > 0, f"localizations{suffix} has no pixel size")
-        tables[suffix] = table.sorted_by_frame()
+    picasso, info = read_table(folder / "localizations.hdf5")
+    require(info.pixel_size_nm > 0, "localizations.yaml has no pixel size")
+    # A CSV does not know its pixel size; with the right one both tables hold the same positions.
+    thunderstorm, _ = read_table(folder / "localizations.csv", pixel_size_nm=info.pixel_size_nm)
+    for name, table in (("hdf5", picasso), ("csv", thunderstorm)):
+        require(len(table) == rows, f"the {name} has {len(table)} rows, the report says {rows}")
     for name, within in (("frame", 0), ("x", 0.01), ("y", 0.01), ("z_nm", 1.0)):
-        apart = np.abs(
-            np.sort(getattr(tables[".csv"], name)) - np.sort(getattr(tables[".hdf5"], name))
-        ).max()
+        values = (np.sort(getattr(table, name)) for table in (picasso, thunderstorm))
+        apart = np.abs(np.subtract(*values)).max()
         require(apart <= within, f"CSV and HDF5 differ by {apart:g} in {name}")
 
 

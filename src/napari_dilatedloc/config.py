@@ -193,7 +193,8 @@ class ConfigError(ValueError):
 def parse_config(kind: type[T] | Any, values: Any, source: str) -> T:
     """Validate plain values as a config; `source` names them in the error."""
     try:
-        return TypeAdapter(kind).validate_python(values)  # type: ignore[no-any-return]
+        parsed: T = TypeAdapter(kind).validate_python(values)
+        return parsed
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "top level"

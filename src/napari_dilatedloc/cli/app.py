@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 
-import click
 import typer
 
 from napari_dilatedloc.cli import demo, localize, psf, simulate, tables, train
@@ -29,15 +28,9 @@ def main() -> None:
     """Run the command line; bad input ends with one sentence and exit status 2."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
-        status = app(standalone_mode=False)
-    except click.exceptions.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        sys.exit("stopped")
+        app()
     except (ValueError, OSError, RuntimeError) as error:
         if os.environ.get("DILATEDLOC_DEBUG"):
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    sys.exit(status if isinstance(status, int) else 0)

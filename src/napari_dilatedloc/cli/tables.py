@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, say, show
 
@@ -66,16 +68,25 @@ def render(
     elif mode == "gaussian":
         image = draw.gaussian(found, shape, magnification)
     else:
-        image = draw.colour_by_z(found, shape, magnification, None)
+        image = draw.colour_by_z(found, shape, magnification, _z_range(found.z_nm))
     draw.write_image(out, image, info.pixel_size_nm / magnification)
     say(f"{out}: {len(found)} localizations, {info.pixel_size_nm / magnification:.1f} nm a pixel")
 
 
-def _extent(y: Any, x: Any) -> tuple[int, int]:
+def _extent(y: NDArray[np.float32], x: NDArray[np.float32]) -> tuple[int, int]:
     """Smallest field that holds all positions, for tables that do not say theirs."""
     if len(y) == 0:
         raise ValueError("the table is empty and does not say the size of its movie; nothing drawn")
     return int(y.max()) + 2, int(x.max()) + 2
+
+
+def _z_range(z_nm: NDArray[np.float32]) -> tuple[float, float]:
+    """Range of colours, nm: all z but the outermost hundredths."""
+    known = z_nm[np.isfinite(z_nm)]
+    if len(known) == 0:
+        raise ValueError("the table has no z to colour by; use --mode gaussian")
+    low, high = np.percentile(known, (1, 99))
+    return float(low), max(float(high), float(low) + 1.0)
 
 
 def convert(

@@ -24,7 +24,7 @@ from napari_dilatedloc.gui.layers import (
     pixel_size_nm,
     points_layer,
 )
-from napari_dilatedloc.io.tables import TableError, can_read, read_table, write_table
+from napari_dilatedloc.io.tables import can_read, read_table, write_table
 from napari_dilatedloc.table import Localizations, TableInfo
 
 SAMPLE_FRAMES = 200
@@ -96,13 +96,10 @@ def _read(path: str, *_: Any) -> list[LayerData]:
 
 
 def _read_table(path: str) -> tuple[Localizations, TableInfo]:
-    """Read a table; one in nm needs a pixel size from the movie on show, or from the user."""
-    try:
-        return read_table(path)
-    except TableError:
+    """Read a table; a CSV needs a pixel size from the movie on show, or from the user."""
+    size = None
+    if path.lower().endswith(".csv"):  # the one kind that does not know its own
         size = _pixel_size_on_show() or _ask_pixel_size(Path(path).name)
-        if size is None:
-            raise
     return read_table(path, pixel_size_nm=size)
 
 

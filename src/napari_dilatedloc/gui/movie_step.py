@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt, Signal, Slot
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QWidget
 
 from napari_dilatedloc.gui.layers import has_length_unit, movie_array, pixel_size_nm
-from napari_dilatedloc.io.movie import check_movie
+from napari_dilatedloc.io.movie import check_movie, open_movie
 
 
 class MovieStep(QWidget):
@@ -158,7 +158,7 @@ class MovieStep(QWidget):
         if movie is not None:
             try:
                 check_movie(movie_array(movie))
-                size = pixel_size_nm(movie)
+                size = pixel_size_nm(movie) or _size_in_file(movie)
             except ValueError as error:
                 self._trouble = str(error)
             self._update_scale_box(movie)
@@ -184,3 +184,14 @@ class MovieStep(QWidget):
         frames, height, width = array.shape
         self.about.setText(f"{frames:,} frames of {width} × {height} px, {array.dtype}")
         self.about.setVisible(True)
+
+
+def _size_in_file(movie: Image) -> float | None:
+    """Pixel size in the metadata of the file the layer came from; napari's own reader drops it."""
+    path = movie.source.path
+    if path is None or not str(path).lower().endswith((".tif", ".tiff")):
+        return None
+    try:
+        return open_movie(path).pixel_size_nm
+    except (ValueError, OSError):  # moved or replaced since; then the user enters it
+        return None

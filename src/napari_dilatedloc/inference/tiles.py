@@ -106,7 +106,8 @@ def _cut(
     units = -(-(stop - first) // multiple)
     pieces = -(-units // max(1, tile_size // multiple))
     side = -(-units // pieces) * multiple
-    cores = [(core, core + side) for core in range(first, stop, side)]
+    end = first + units * multiple
+    cores = [(core, min(core + side, end)) for core in range(first, stop, side)]
     return [
         (
             max(0, low - margin),

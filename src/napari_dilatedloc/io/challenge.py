@@ -11,7 +11,7 @@ from napari_dilatedloc.io.columns import (
     Columns,
     TableError,
     corner_nm_to_px,
-    position_ids,
+    emitters_from_nm,
     px_to_corner_nm,
     read_columns,
     require_pixel_size,
@@ -43,14 +43,8 @@ def read(path: Path, pixel_size_nm: float | None) -> tuple[Localizations, TableI
 def read_truth(path: Path, pixel_size_nm: float | None) -> Emitters:
     """Read emitters; the rows of one position get one `id`."""
     columns, size = _read(path, pixel_size_nm)
-    return Emitters(
-        frame=columns["frame"] - 1,
-        x=corner_nm_to_px(columns["xnano"], size),
-        y=corner_nm_to_px(columns["ynano"], size),
-        z_nm=columns["znano"],
-        photons=columns["intensity"],
-        id=position_ids(columns["xnano"], columns["ynano"], columns["znano"]),
-    )
+    zyx = (columns["znano"], columns["ynano"], columns["xnano"])
+    return emitters_from_nm(columns["frame"].astype(np.int64) - 1, zyx, columns["intensity"], size)
 
 
 def write_truth(path: Path, emitters: Emitters, pixel_size_nm: float) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_dilatedloc.table import Emitters
+
 
 class TableError(ValueError):
     """A table that cannot be used; the message is one sentence."""
@@ -100,7 +102,28 @@ def require_pixel_size(pixel_size_nm: float | None, path: Path) -> float:
     return float(pixel_size_nm)
 
 
-def position_ids(*coordinates: NDArray[np.float64]) -> NDArray[np.int64]:
+def emitters_from_nm(
+    frame: NDArray[np.int64],
+    zyx_nm: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    photons: NDArray[np.float64],
+    pixel_size_nm: float,
+) -> Emitters:
+    """Emitters from frames counted from 0 and positions from the corner of the first pixel.
+
+    Rows at one position get one `id`; an unknown z (NaN) counts as one.
+    """
+    z, y, x = zyx_nm
+    return Emitters(
+        frame=frame.astype(np.int32),
+        x=corner_nm_to_px(x, pixel_size_nm).astype(np.float32),
+        y=corner_nm_to_px(y, pixel_size_nm).astype(np.float32),
+        z_nm=z.astype(np.float32),
+        photons=photons.astype(np.float32),
+        id=_position_ids(x, y, np.nan_to_num(z)).astype(np.int32),
+    )
+
+
+def _position_ids(*coordinates: NDArray[np.float64]) -> NDArray[np.int64]:
     """Give rows at one position one number, from 0 in order of appearance."""
     rows = np.stack(coordinates, axis=1)
     _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)

@@ -108,7 +108,7 @@ def open_single_frames(paths: list[Path]) -> tuple[list[Frames], float | None]:
     return [FileFrames(tuple(paths), first.shape, first.dtype)], size
 
 
-def _open_one(path: Path, **options: bool) -> tuple[list[Frames], float | None, bool]:
+def _open_one(path: Path, **options: Any) -> tuple[list[Frames], float | None, bool]:
     try:
         with tifffile.TiffFile(path, **options) as tif:
             series = _movie_series(tif, path)

@@ -72,12 +72,12 @@ def open_movie(path: str | Path, *, pixel_size_nm: float | None = None) -> Movie
     >>> import tempfile
     >>> import numpy as np
     >>> path = Path(tempfile.mkdtemp()) / "movie.tif"
-    >>> write_movie(path, np.arange(24, dtype=np.uint16).reshape(4, 2, 3), pixel_size_nm=108.0)
+    >>> write_movie(path, np.arange(40, dtype=np.uint16).reshape(4, 2, 5), pixel_size_nm=108.0)
     >>> movie = open_movie(path)
     >>> movie.data.shape, movie.pixel_size_nm
-    ((4, 2, 3), 108.0)
+    ((4, 2, 5), 108.0)
     >>> int(movie.data[3, 0, 1].compute())  # reads this frame only
-    19
+    31
     """
     path = Path(path)
     if path.is_dir():

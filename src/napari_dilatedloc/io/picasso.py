@@ -147,7 +147,7 @@ def _metadata(path: Path, embedded: Any) -> dict[str, Any]:
     try:
         if sidecar.is_file():
             text = sidecar.read_text(encoding="utf-8")
-            documents = list(yaml.load_all(text, Loader=_Loader))  # noqa: S506 (a SafeLoader)
+            documents = list(yaml.load_all(text, Loader=_Loader))
         else:
             documents = [] if embedded is None else json.loads(embedded)
     except (yaml.YAMLError, ValueError) as error:

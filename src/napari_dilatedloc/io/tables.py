@@ -109,7 +109,8 @@ def read_truth(path: str | Path, *, pixel_size_nm: float | None) -> Emitters:
     --------
     >>> import tempfile
     >>> from napari_dilatedloc.table import Emitters
-    >>> truth = Emitters(frame=[0, 1], x=[3, 3], y=[7, 7], z_nm=[50, 50], photons=[900, 80], id=[5, 5])
+    >>> place = {"x": [3, 3], "y": [7, 7], "z_nm": [50, 50]}
+    >>> truth = Emitters(frame=[0, 1], photons=[900, 80], id=[5, 5], **place)
     >>> path = Path(tempfile.mkdtemp()) / "truth.csv"
     >>> write_truth(path, truth, pixel_size_nm=100.0)
     >>> print(path.read_text().splitlines()[2])
@@ -119,11 +120,11 @@ def read_truth(path: str | Path, *, pixel_size_nm: float | None) -> Emitters:
     """
     path = Path(path)
     module = _format(path)
-    if module not in (challenge, thunderstorm):
+    if module is None or module not in (challenge, thunderstorm):
         raise TableError(
             f"{path.name} is no ground truth; expected a CSV with the header {challenge.HEADER!r}"
         )
-    emitters: Emitters = module.read_truth(path, pixel_size_nm)  # type: ignore[union-attr]
+    emitters: Emitters = module.read_truth(path, pixel_size_nm)
     return emitters
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from napari_dilatedloc.files import replacing
 from napari_dilatedloc.io.columns import (
     corner_nm_to_px,
-    position_ids,
+    emitters_from_nm,
     px_to_corner_nm,
     read_columns,
     require_pixel_size,
@@ -38,7 +39,7 @@ def read(path: Path, pixel_size_nm: float | None) -> tuple[Localizations, TableI
     """Read localizations; `uncertainty_xy` becomes both `sigma_x` and `sigma_y`."""
     columns = read_columns(path, REQUIRED, OPTIONAL)
     size = require_pixel_size(pixel_size_nm, path)
-    ours = {
+    ours: dict[str, ArrayLike] = {
         "frame": _frame(columns[FRAME], path),
         "x": corner_nm_to_px(columns[X], size),
         "y": corner_nm_to_px(columns[Y], size),
@@ -63,14 +64,8 @@ def read_truth(path: Path, pixel_size_nm: float | None) -> Emitters:
     columns = read_columns(path, REQUIRED, OPTIONAL)
     size = require_pixel_size(pixel_size_nm, path)
     unknown = np.full(len(columns[FRAME]), np.nan)
-    return Emitters(
-        frame=_frame(columns[FRAME], path),
-        x=corner_nm_to_px(columns[X], size),
-        y=corner_nm_to_px(columns[Y], size),
-        z_nm=columns.get(Z, unknown),
-        photons=columns.get(PHOTONS, unknown),
-        id=position_ids(columns[X], columns[Y], columns.get(Z, np.zeros(len(unknown)))),
-    )
+    zyx = (columns.get(Z, unknown), columns[Y], columns[X])
+    return emitters_from_nm(_frame(columns[FRAME], path), zyx, columns.get(PHOTONS, unknown), size)
 
 
 def write(path: Path, localizations: Localizations, info: TableInfo) -> list[Path]:
@@ -113,9 +108,9 @@ def write(path: Path, localizations: Localizations, info: TableInfo) -> list[Pat
     return [path]
 
 
-def _frame(frame: np.ndarray[tuple[int], np.dtype[np.float64]], path: Path) -> object:
+def _frame(frame: NDArray[np.float64], path: Path) -> NDArray[np.int64]:
     """Frames from 1 -> from 0; a frame 0 shows a file of another habit (Picasso's export)."""
-    whole = np.rint(frame).astype(np.int64)
+    whole: NDArray[np.int64] = np.rint(frame).astype(np.int64)
     if len(whole) and whole.min() < 1:
         log.warning(
             "%s has a frame 0, which ThunderSTORM never writes; frames are taken from 0, positions "

@@ -1,0 +1,132 @@
+"""Finding beads in a stack: places, background, and why one cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, maximum_filter
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bead:
+    """One bead of a calibration stack.
+
+    Attributes
+    ----------
+    y, x : float
+        Position of the emitter, px of the stack (pixel centres at whole numbers).
+    z_nm : float
+        Height of the emitter in the stack's middle slice, nm, relative to the model's zero.
+    kept : bool
+        Whether it went into the model.
+    reason : str
+        Why it did not; empty for a bead that was kept.
+    correlation : float
+        Pearson correlation with the model over the whole volume; NaN where not compared.
+    photons : float
+        Unit-photon model times this is the bead, in ADU of the stack; NaN where not compared.
+    bg : float
+        Background, ADU; NaN where not compared.
+    """
+
+    y: float
+    x: float
+    z_nm: float = float("nan")
+    kept: bool = True
+    reason: str = ""
+    correlation: float = float("nan")
+    photons: float = float("nan")
+    bg: float = float("nan")
+
+    def reject(self, reason: str) -> Bead:
+        """Mark as not used."""
+        return replace(self, kept=False, reason=reason)
+
+
+def find_beads(stack: Array, roi_size: int) -> list[tuple[float, float]]:
+    """Places (y, x) of beads, brightest first, px.
+
+    The mean over z is smoothed with a Gaussian of an eighth of the ROI, which joins the lobes of one
+    spot. A bead is a maximum above the median by six standard deviations of the noise (from the
+    median absolute second difference, which slow background does not touch) and by a tenth of the
+    brightest one.
+    """
+    mean = stack.mean(axis=0)
+    sigma = max(1.0, roi_size / 8)
+    smooth = gaussian_filter(mean, sigma)
+    second = mean[:, 2:] - 2 * mean[:, 1:-1] + mean[:, :-2]
+    noise = 1.4826 * float(np.median(np.abs(second - np.median(second)))) / np.sqrt(6)
+    level = float(np.median(smooth))
+    threshold = level + max(
+        6 * noise / (2 * np.sqrt(np.pi) * sigma), 0.1 * (float(smooth.max()) - level)
+    )
+    radius = max(2, round(1.5 * sigma))
+    peaks = (smooth == maximum_filter(smooth, 2 * radius + 1)) & (smooth > threshold)
+    places = np.argwhere(peaks)
+    order = np.argsort(-smooth[peaks], kind="stable")
+    return [(float(y), float(x)) for y, x in places[order]]
+
+
+def check_places(
+    places: Sequence[tuple[float, float]], shape: tuple[int, ...], roi_size: int
+) -> list[Bead]:
+    """Reject beads too near the border or another bead."""
+    margin = roi_size // 2 + 2
+    beads = []
+    for i, (y, x) in enumerate(places):
+        bead = Bead(y, x)
+        row, column = round(y), round(x)
+        if min(row, column, shape[-2] - 1 - row, shape[-1] - 1 - column) < margin:
+            bead = bead.reject(f"nearer than {margin} px to the border")
+        elif any(
+            max(abs(y - v), abs(x - u)) < roi_size for j, (v, u) in enumerate(places) if j != i
+        ):
+            bead = bead.reject(f"another bead within {roi_size} px")
+        beads.append(bead)
+    return beads
+
+
+def crop(stack: Array, y: float, x: float, roi_size: int) -> Array | None:
+    """Cut (Z, R + 4, R + 4) around the nearest pixel; None where the stack ends before."""
+    half = roi_size // 2 + 2
+    row, column = round(y), round(x)
+    if min(row, column) < half or row + half >= stack.shape[1] or column + half >= stack.shape[2]:
+        return None
+    return stack[:, row - half : row + half + 1, column - half : column + half + 1]
+
+
+def background(
+    stack: Array, y: float, x: float, places: Sequence[tuple[float, float]], roi_size: int
+) -> float:
+    """Background of one bead, ADU: a single number, since baseline and ambient light are constant.
+
+    It is taken around the ROI, at least 3/4 of its side away from every bead, where the tails of the
+    spot have died out (a ring at the ROI's edge still holds several percent of the light); in a small
+    image from the tenth of its pixels farthest from the bead. Per slice the mean of the middle half
+    of the pixels, smoothed over z; of these the lowest, which has the least light of the bead.
+    """
+    grid_y, grid_x = np.mgrid[: stack.shape[1], : stack.shape[2]]
+    own = np.maximum(np.abs(grid_y - y), np.abs(grid_x - x))
+    nearest = own.astype(float)
+    for v, u in places:
+        nearest = np.minimum(nearest, np.maximum(np.abs(grid_y - v), np.abs(grid_x - u)))
+    field = (nearest >= 0.75 * roi_size) & (own <= 2 * roi_size)
+    if field.sum() < 4 * roi_size:
+        field = nearest >= np.quantile(nearest, 0.9)
+    pixels = np.sort(stack[:, field], axis=1)  # (Z, pixels)
+    quarter = pixels.shape[1] // 4
+    levels = pixels[:, quarter : pixels.shape[1] - quarter].mean(axis=1)
+    return float(gaussian_filter(levels, max(1.0, len(levels) / 40), mode="nearest").min())
+
+
+def centroid(image: Array) -> tuple[float, float]:
+    """Centre of light (y, x) of the part of an image above a fifth of its peak, px."""
+    light = np.clip(image - 0.2 * image.max(), 0, None)
+    grid_y, grid_x = np.mgrid[: image.shape[0], : image.shape[1]]
+    total = max(float(light.sum()), 1e-12)
+    return float((light * grid_y).sum() / total), float((light * grid_x).sum() / total)
