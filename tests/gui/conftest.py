@@ -43,7 +43,9 @@ def model_path(tmp_path_factory) -> Path:
 
     torch.manual_seed(0)
     network = build_network("dilatedloc")
-    torch.nn.init.normal_(network.out.weight, std=0.5)
+    torch.nn.init.normal_(network.out.weight, std=1.0)
+    with torch.no_grad():
+        network.out.bias[network.channels.index("prob")] = -1.5
     simulation = SimulationConfig()
     psf = GaussianPSFConfig()
     info = ModelInfo(
@@ -52,7 +54,7 @@ def model_path(tmp_path_factory) -> Path:
         camera=SCMOSConfig(),
         psf=psf,
         simulation=simulation,
-        threshold=0.5,
+        threshold=0.3,
     )
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     save_model(path, network, info, {})
@@ -61,9 +63,9 @@ def model_path(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def movie() -> np.ndarray:
-    """150 frames of 40 x 48 px: noise on the baseline, with a few bright spots."""
+    """150 frames of 24 x 32 px: noise on the baseline, with two bright spots."""
     generator = np.random.default_rng(7)
-    frames = generator.poisson(130, (150, 40, 48)).astype(np.uint16)
+    frames = generator.poisson(130, (150, 24, 32)).astype(np.uint16)
     frames[:, 10:13, 20:23] += 300
-    frames[:, 30:33, 40:43] += 400
+    frames[:, 18:21, 4:7] += 400
     return frames

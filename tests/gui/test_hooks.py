@@ -88,7 +88,7 @@ def test_a_table_in_nm_takes_the_pixel_size_of_the_movie_on_show(
 def test_sample_is_a_movie_in_nm_made_offline(make_napari_viewer):
     viewer = make_napari_viewer()
     (layer,) = viewer.open_sample("napari-dilatedloc", "blinking")
-    assert layer.data.shape == (200, 64, 64)
+    assert layer.data.shape == (300, 64, 64)
     assert layer.data.dtype == np.uint16
     assert layer.scale.tolist() == [1, 100, 100]
     assert [str(unit) for unit in layer.units] == ["pixel", "nanometer", "nanometer"]

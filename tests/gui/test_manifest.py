@@ -33,7 +33,9 @@ def test_every_menu_can_be_contributed_to(manifest):
 def test_every_command_used_exists_and_imports(manifest):
     parts = manifest.contributions
     commands = {command.id: command for command in parts.commands}
-    used = [item.command for group in (parts.widgets, parts.readers, parts.writers) for item in group]
+    used = [
+        item.command for group in (parts.widgets, parts.readers, parts.writers) for item in group
+    ]
     used += [item.command for item in parts.sample_data]
     used += [item.command for items in parts.menus.values() for item in items]
     assert set(used) == set(commands)

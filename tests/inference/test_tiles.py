@@ -22,7 +22,7 @@ def plans(draw):
     return shape, draw(st.integers(1, 90)), draw(st.integers(0, 40)), draw(st.integers(1, 16)), roi
 
 
-@settings(deadline=None)  # the machine may be busy
+@settings(deadline=None, max_examples=50)  # the machine may be busy
 @given(plans())
 def test_every_pixel_of_the_region_has_one_owner(plan):
     shape, tile_size, halo, multiple, roi = plan
@@ -36,7 +36,7 @@ def test_every_pixel_of_the_region_has_one_owner(plan):
     np.testing.assert_array_equal(owners, expected)
 
 
-@settings(deadline=None)  # the machine may be busy
+@settings(deadline=None, max_examples=50)  # the machine may be busy
 @given(plans())
 def test_tiles_see_the_halo_or_the_border_and_lie_on_the_stride(plan):
     shape, tile_size, halo, multiple, roi = plan

@@ -18,7 +18,9 @@ def test_all_light_falls_on_a_large_roi():
 
 
 def test_a_pixel_is_the_integral_of_the_density():
-    psf = GaussianPSF(GaussianPSFConfig(sigma_nm=110.0))
+    psf = GaussianPSF(
+        GaussianPSFConfig(sigma_nm=110.0, focus_x_nm=250.0, focus_y_nm=-250.0, depth_nm=400.0)
+    )
     z, y, x = 300.0, 0.3, -0.2
     roi = psf.rois(*(torch.tensor([value], dtype=torch.float64) for value in (z, y, x)))[0]
     width_x = 1.1 * math.sqrt(1 + (50 / 400) ** 2)  # focus of x is 250 nm
@@ -34,17 +36,18 @@ def test_a_pixel_is_the_integral_of_the_density():
 
 
 def test_mirrored_z_swaps_the_axes():
-    psf = GaussianPSF()
+    psf = GaussianPSF(GaussianPSFConfig(focus_x_nm=-230.0, focus_y_nm=230.0))
     z = torch.tensor([-500.0, 0.0, 330.0])
     y, x = torch.tensor([0.1, -0.3, 0.5]), torch.tensor([-0.4, 0.2, 0.0])
     torch.testing.assert_close(psf.rois(z, y, x), psf.rois(-z, x, y).transpose(1, 2))
 
 
-def test_above_focus_the_spot_is_long_in_y():
-    width_y, width_x = GaussianPSF().widths(torch.tensor([250.0]))
+def test_each_axis_is_narrowest_at_its_own_focus():
+    psf = GaussianPSF(GaussianPSFConfig(sigma_nm=130.0, focus_x_nm=250.0, focus_y_nm=-250.0))
+    width_y, width_x = psf.widths(torch.tensor([250.0]))
     assert width_x.item() == pytest.approx(1.3)
     assert width_y.item() > width_x.item()
-    roi = GaussianPSF().rois(torch.tensor([250.0]), torch.zeros(1), torch.zeros(1))[0]
+    roi = psf.rois(torch.tensor([250.0]), torch.zeros(1), torch.zeros(1))[0]
     rows, columns = roi.sum(1).numpy(), roi.sum(0).numpy()
     spread = (np.arange(25) - 12) ** 2
     assert (rows * spread).sum() > 1.5 * (columns * spread).sum()

@@ -35,10 +35,12 @@ class DilatedLocDock(QWidget):
         Given by napari.
     """
 
+    # on the class, because Qt still sends events while Python takes the instance apart
+    _main_window: QObject | None = None
+
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = napari_viewer
-        self._main_window: QObject | None = None
         self._run: Run | None = None
         self.movie_step = MovieStep(napari_viewer)
         self.model_step = ModelStep()
@@ -80,6 +82,7 @@ class DilatedLocDock(QWidget):
             self.panel.show_error(self.trouble)
             return
         self.movie_step.scale_movie()
+        self._watch_window()
         movie, size = self.movie_step.movie, self.movie_step.pixel_size_nm
         if movie is None or size is None or self.model_step.model is None:
             return
@@ -132,8 +135,11 @@ class DilatedLocDock(QWidget):
 
     def event(self, event: QEvent) -> bool:
         """Stop the worker when napari takes the dock out or closes."""
-        if event.type() == QEvent.Type.ParentChange:
-            self._on_parent_changed()
+        if event.type() == QEvent.Type.Show:
+            self._watch_window()
+        elif event.type() == QEvent.Type.ParentChange and self._main_window is not None:
+            if self.parentWidget() is None:
+                self._shut_down()
         return super().event(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -231,21 +237,19 @@ class DilatedLocDock(QWidget):
         if run.result is not None and Placement.from_layer(run.movie).units[1] != "pixel":
             self._viewer.canvas.overlays.scale_bar.visible = True
 
-    def _on_parent_changed(self) -> None:
-        parent = self.parentWidget()
-        if parent is None:
-            if self._main_window is not None:  # it was docked, and napari has taken it out
-                self._main_window.removeEventFilter(self)
-                self._main_window = None
-                self._shut_down()
-            return
-        while parent.parentWidget() is not None:  # the main window, even from a floating dock
-            parent = parent.parentWidget()
-        if parent is not self._main_window:
-            self._main_window = parent
-            parent.installEventFilter(self)
+    def _watch_window(self) -> None:
+        """Watch the main window for its closing: Qt does not tell the widgets inside."""
+        window: QWidget = self
+        while window.parentWidget() is not None:  # also out of a floating dock
+            window = window.parentWidget()
+        if window is not self and window is not self._main_window:
+            self._main_window = window
+            window.installEventFilter(self)
 
     def _shut_down(self) -> None:
         """Stop the worker, keep what it found, and let go of the viewer."""
+        if self._main_window is not None:
+            self._main_window.removeEventFilter(self)
+            self._main_window = None
         self.worker.stop_and_wait()
         self.movie_step.disconnect_viewer()

@@ -27,10 +27,9 @@ from napari_dilatedloc.gui.layers import (
 from napari_dilatedloc.io.tables import can_read, read_table, write_table
 from napari_dilatedloc.table import Localizations, TableInfo
 
-SAMPLE_FRAMES = 200
-SAMPLE_SIZE_PX = 64
-SAMPLE_SEED = 3
-SAMPLE_DENSITY_PER_UM2 = 0.3
+SAMPLE_MODEL = "astigmatism"
+SAMPLE_FRAMES = 300
+SAMPLE_SHAPE = (64, 64)
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | None:
@@ -49,25 +48,23 @@ def write_points(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
 
 def sample() -> list[LayerData]:
-    """Movie of blinking molecules, simulated on the spot with an astigmatic Gaussian PSF."""
-    from napari_dilatedloc.config import GaussianPSFConfig, SCMOSConfig, SimulationConfig
+    """Movie of blinking filaments, simulated on the spot with the PSF of the shipped model."""
+    from napari_dilatedloc.network.checkpoint import load_model
     from napari_dilatedloc.psf.build import build_psf
-    from napari_dilatedloc.simulation.simulator import simulate_movie
+    from napari_dilatedloc.simulation.structure import simulate_structure
 
-    config = GaussianPSFConfig()
-    movie, _ = simulate_movie(
-        build_psf(config, {}),
-        SCMOSConfig(),
-        SimulationConfig(),
-        SAMPLE_FRAMES,
-        (SAMPLE_SIZE_PX, SAMPLE_SIZE_PX),
-        SAMPLE_SEED,
-        density_per_um2=SAMPLE_DENSITY_PER_UM2,
+    model = load_model(SAMPLE_MODEL)
+    size = model.info.pixel_size_nm
+    movie, _ = simulate_structure(
+        build_psf(model.info.psf, model.psf_tensors),
+        model.info.camera,
+        frames=SAMPLE_FRAMES,
+        size=SAMPLE_SHAPE,
+        seed=1,
     )
-    size = config.pixel_size_nm
-    info = TableInfo(size, shape=(SAMPLE_SIZE_PX, SAMPLE_SIZE_PX), n_frames=SAMPLE_FRAMES)
+    info = TableInfo(size, shape=SAMPLE_SHAPE, n_frames=SAMPLE_FRAMES)
     keywords = {
-        "name": "Simulated blinking",
+        "name": "Blinking filaments",
         "metadata": metadata(info),
         **Placement.from_pixel_size(size).frame_keywords(),
     }

@@ -25,6 +25,12 @@ from napari_dilatedloc.io.pixel_size import pixel_size_of
 log = logging.getLogger(__name__)
 
 TIFF_SUFFIXES = (".tif", ".tiff")
+IMAGEJ_CHANNELS = 7
+"""ImageJ shows at most so many channels; more of them are frames under a wrong name."""
+
+PAGES_ONLY = {"is_ome": False, "is_mmstack": False, "is_imagej": False}
+"""Options of `TiffFile` that have it believe the pages of a file, not what it says of others."""
+
 _OME_NAME = re.compile(r"(?P<base>.+)(?P<suffix>\.ome\.tiff?)", re.IGNORECASE)
 
 
@@ -77,7 +83,7 @@ def open_file(path: Path) -> tuple[list[Frames], float | None, bool]:
         log.info("joined %s and %d more files by name", path.name, len(parts))
         for part in parts:
             # its metadata, if any, speak of all files; its pages speak of themselves
-            runs += _open_one(part, is_ome=False, is_mmstack=False, is_imagej=False)[0]
+            runs += _open_one(part, **PAGES_ONLY)[0]
     first = runs[0]
     for run in runs[1:]:
         if (run.shape, run.dtype) != (first.shape, first.dtype):
@@ -112,6 +118,9 @@ def _open_one(path: Path, **options: Any) -> tuple[list[Frames], float | None, b
     try:
         with tifffile.TiffFile(path, **options) as tif:
             series = _movie_series(tif, path)
+            if series[0].kind == "mmstack" and "R" in series[0].axes:
+                # Micro-Manager's index spans the files of all positions, we want this one's
+                return _open_one(path, **PAGES_ONLY)
             is_stack = _check_axes(series[0], path) or len(series) > 1
             runs = [run for one in series for run in _runs(one, path)]
             _check_metadata(tif, sum(len(run) for run in runs), path)
@@ -154,6 +163,8 @@ def _check_axes(series: Any, path: Path) -> bool:
             f"{path.name} is an RGB image {series.shape}, expected grey frames (T, Y, X); export "
             "the raw movie without colours"
         )
+    if series.kind == "imagej" and list(long) == ["C", "Y", "X"] and long["C"] > IMAGEJ_CHANNELS:
+        return True  # tifffile calls frames so if nobody tells it the axes
     if "C" in long:
         raise MovieError(
             f"{path.name} has {long['C']} channels, expected one; save each channel as a movie"

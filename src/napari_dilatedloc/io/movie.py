@@ -98,7 +98,7 @@ def open_movie(path: str | Path, *, pixel_size_nm: float | None = None) -> Movie
     check_movie(stack)
     frame_bytes = stack.shape[1] * stack.shape[2] * stack.dtype.itemsize
     frames = max(1, min(stack.shape[0], BLOCK_BYTES // frame_bytes))
-    data = da.from_array(  # type: ignore[no-untyped-call]
+    data = da.from_array(
         stack,
         chunks=(frames, *stack.shape[1:]),
         name=False,  # hashing would read the movie
@@ -159,7 +159,7 @@ def write_movie(path: str | Path, array: Any, pixel_size_nm: float) -> None:
     check_movie(array)
     if path.suffix.lower() not in TIFF_SUFFIXES:
         raise MovieError(f"expected a name ending in .tif or .tiff, got {path.name}; rename it")
-    if array.dtype not in (np.uint8, np.uint16, np.float32):
+    if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16, np.float32):
         raise MovieError(f"expected uint16, uint8 or float32, got {array.dtype}; convert it")
     if not pixel_size_nm > 0:
         raise MovieError(f"pixel_size_nm must be positive, got {pixel_size_nm}; give it in nm")

@@ -91,7 +91,7 @@ def write(path: Path, localizations: Localizations, info: TableInfo) -> list[Pat
         log.warning(
             "%s: %d localizations without precision get lpx = lpy = %g px",
             path.name,
-            unknown.sum(),
+            int(unknown.sum()),
             _UNKNOWN_PRECISION_PX,
         )
         table = table.replace(

@@ -51,8 +51,8 @@ class Bead:
 def find_beads(stack: Array, roi_size: int) -> list[tuple[float, float]]:
     """Places (y, x) of beads, brightest first, px.
 
-    The mean over z is smoothed with a Gaussian of an eighth of the ROI, which joins the lobes of one
-    spot. A bead is a maximum above the median by six standard deviations of the noise (from the
+    The mean over z is smoothed with a Gaussian of an eighth of the ROI, which joins the lobes of
+    one spot. A bead is a maximum above the median by six standard deviations of the noise (from the
     median absolute second difference, which slow background does not touch) and by a tenth of the
     brightest one.
     """
@@ -103,12 +103,13 @@ def crop(stack: Array, y: float, x: float, roi_size: int) -> Array | None:
 def background(
     stack: Array, y: float, x: float, places: Sequence[tuple[float, float]], roi_size: int
 ) -> float:
-    """Background of one bead, ADU: a single number, since baseline and ambient light are constant.
+    """Background of one bead, ADU: one number, since baseline and ambient light are constant.
 
-    It is taken around the ROI, at least 3/4 of its side away from every bead, where the tails of the
-    spot have died out (a ring at the ROI's edge still holds several percent of the light); in a small
-    image from the tenth of its pixels farthest from the bead. Per slice the mean of the middle half
-    of the pixels, smoothed over z; of these the lowest, which has the least light of the bead.
+    It is taken around the ROI, at least 3/4 of its side away from every bead, where the tails of
+    the spot have died out (a ring at the ROI's edge still holds several percent of the light); in a
+    small image from the tenth of its pixels farthest from the bead. Per slice the mean of the
+    middle half of the pixels, smoothed over z; of these the lowest, which has the least light of
+    the bead.
     """
     grid_y, grid_x = np.mgrid[: stack.shape[1], : stack.shape[2]]
     own = np.maximum(np.abs(grid_y - y), np.abs(grid_x - x))

@@ -147,8 +147,8 @@ def _checked(stack: ArrayLike, roi_size: int, pixel_size_nm: float, z_step_nm: f
     side = roi_size + 2 * MARGIN
     if len(volume) < 5 or min(volume.shape[1:]) < side:
         raise ValueError(
-            f"a bead stack needs at least 5 slices of {side} x {side} px for a ROI of {roi_size} px, "
-            f"got {volume.shape}; record more or choose a smaller roi_size"
+            f"a bead stack needs at least 5 slices of {side} x {side} px for a ROI of "
+            f"{roi_size} px, got {volume.shape}; record more or choose a smaller roi_size"
         )
     return volume.astype(np.float64)
 

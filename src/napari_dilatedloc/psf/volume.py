@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import spline_filter
+from scipy.sparse import csr_array
 
 Array = NDArray[np.float64]
 STEPS = 30
@@ -79,8 +80,19 @@ def _bspline(distance: Array, derivative: bool) -> Array:
 def read(coefficients: Array, matrices: tuple[Array, Array, Array]) -> Array:
     """Apply one weight matrix per axis to a coefficient volume."""
     z, y, x = matrices
-    planes = np.tensordot(z, coefficients, axes=1)  # (P, Y, X)
-    return np.asarray(y @ planes @ x.T)
+    return read_plane(read_slices(coefficients, z), y, x)
+
+
+def read_slices(coefficients: Array, matrix: Array) -> Array:
+    """Apply a weight matrix (P, Z) along z, (P, Y, X); few weights of a row differ from zero."""
+    flat = csr_array(matrix) @ coefficients.reshape(len(coefficients), -1)
+    return np.asarray(flat).reshape(len(matrix), *coefficients.shape[1:])
+
+
+def read_plane(slices: Array, y: Array, x: Array) -> Array:
+    """Apply weight matrices along the two lateral axes of (P, Y, X)."""
+    columns = (slices.reshape(-1, slices.shape[2]) @ x.T).reshape(*slices.shape[:2], len(x))
+    return np.asarray(y @ columns)
 
 
 def read_shifted(coefficients: Array, shift: Shift, slices: Array) -> Array:
@@ -90,8 +102,8 @@ def read_shifted(coefficients: Array, shift: Shift, slices: Array) -> Array:
         coefficients,
         (
             spline_matrix(len(coefficients), slices - shift.z),
-            spline_matrix(height, np.arange(height) - shift.y),
-            spline_matrix(width, np.arange(width) - shift.x),
+            spline_matrix(height, np.arange(height, dtype=float) - shift.y),
+            spline_matrix(width, np.arange(width, dtype=float) - shift.x),
         ),
     )
 
@@ -119,25 +131,27 @@ def register(bead: Array, model: Array, start: Shift, search_z: float = 0.0) -> 
     """
     shift = start
     if search_z > 0:
-        step = max(1.0, search_z / 25)
+        step = max(1.0, search_z / 20)
+        every = max(1, len(bead) // 30)  # a part of the slices is enough for a guess
         offsets = np.arange(-np.floor(search_z / step), np.floor(search_z / step) + 1) * step
         tried = [start._replace(z=start.z + offset) for offset in offsets]
-        shift = max(tried, key=lambda guess: _match(bead, model, guess).correlation)
+        shift = max(tried, key=lambda guess: _match(bead, model, guess, every).correlation)
     limits = np.array([max(1.0, 0.02 * len(bead)), 0.5, 0.5])
     for _ in range(STEPS):
         step_zyx = np.clip(_step(bead, model, shift), -limits, limits)
         shift = Shift(*(np.array(shift) + step_zyx).tolist())
         too_far = max(abs(shift.y), abs(shift.x)) > bead.shape[1] / 4
-        if too_far or np.abs(step_zyx).max() < 1e-4 or abs(shift.z - start.z) > len(bead) / 2:
+        if too_far or np.abs(step_zyx).max() < 1e-3 or abs(shift.z - start.z) > len(bead) / 2:
             break
     return _match(bead, model, shift)
 
 
-def _match(bead: Array, model: Array, shift: Shift) -> Registration:
+def _match(bead: Array, model: Array, shift: Shift, every: int = 1) -> Registration:
     """Amplitude and bg at a given shift (linear least squares)."""
     slices = common_slices(len(model), len(bead), shift.z)
     if len(slices) < max(2, len(bead) // 4):
         return Registration(shift, 0.0, float(np.median(bead)), -1.0)
+    slices = slices[::every]
     moved = read_shifted(model, shift, slices.astype(float))
     part = bead[slices]
     model_c, part_c = moved - moved.mean(), part - part.mean()
@@ -156,19 +170,22 @@ def _step(bead: Array, model: Array, shift: Shift) -> Array:
     slices = common_slices(len(model), len(bead), shift.z)
     if len(slices) < max(2, len(bead) // 4):
         return np.zeros(3)
-    places = (
-        slices - shift.z,
-        np.arange(bead.shape[1]) - shift.y,
-        np.arange(bead.shape[2]) - shift.x,
+    pixels = np.arange(bead.shape[1], dtype=float)
+    places = (slices - shift.z, pixels - shift.y, pixels - shift.x)
+    z, y, x = (spline_matrix(n, p) for n, p in zip(model.shape, places, strict=True))
+    slope_z, slope_y, slope_x = (
+        spline_matrix(n, p, derivative=True) for n, p in zip(model.shape, places, strict=True)
     )
-    plain = [spline_matrix(n, p) for n, p in zip(model.shape, places, strict=True)]
-    columns = [read(model, (plain[0], plain[1], plain[2])), np.ones((len(slices), *bead.shape[1:]))]
-    for axis in range(3):
-        matrices = list(plain)
-        matrices[axis] = spline_matrix(model.shape[axis], places[axis], derivative=True)
-        columns.append(-read(model, (matrices[0], matrices[1], matrices[2])))
-    design = np.stack([column.ravel() for column in columns], axis=1)
-    normal = design.T @ design
-    solution = np.linalg.lstsq(normal, design.T @ bead[slices].ravel(), rcond=1e-12)[0]
+    planes = read_slices(model, z)
+    columns = (
+        read_plane(planes, y, x),
+        np.ones((len(slices), *bead.shape[1:])),
+        -read_plane(read_slices(model, slope_z), y, x),
+        -read_plane(planes, slope_y, x),
+        -read_plane(planes, y, slope_x),
+    )
+    design = np.stack([column.ravel() for column in columns])
+    normal = design @ design.T
+    solution = np.linalg.lstsq(normal, design @ bead[slices].ravel(), rcond=1e-12)[0]
     amplitude = solution[0]
     return np.asarray(solution[2:] / amplitude) if amplitude > 0 else np.zeros(3)
