@@ -137,9 +137,8 @@ class DilatedLocDock(QWidget):
         """Stop the worker when napari takes the dock out or closes."""
         if event.type() == QEvent.Type.Show:
             self._watch_window()
-        elif event.type() == QEvent.Type.ParentChange and self._main_window is not None:
-            if self.parentWidget() is None:
-                self._shut_down()
+        elif event.type() == QEvent.Type.ParentChange and self._taken_out():
+            self._shut_down()
         return super().event(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -245,6 +244,9 @@ class DilatedLocDock(QWidget):
         if window is not self and window is not self._main_window:
             self._main_window = window
             window.installEventFilter(self)
+
+    def _taken_out(self) -> bool:
+        return self._main_window is not None and self.parentWidget() is None
 
     def _shut_down(self) -> None:
         """Stop the worker, keep what it found, and let go of the viewer."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import platform
 import traceback
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from enum import Enum
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -70,19 +70,31 @@ def _versions() -> str:
 
 
 class _Thread(QThread):
-    """Runs the generator; talks to the GUI thread through `items` and `error` only."""
+    """Runs the generator; talks to the GUI thread through `items` and `error` only.
+
+    It belongs to the application, not to the worker: a QThread that is deleted while it runs
+    aborts Python, and a worker can be deleted at any time. It ends when asked, then deletes
+    itself.
+    """
 
     def __init__(self, job: Job) -> None:
-        super().__init__()
+        super().__init__(QCoreApplication.instance())
         self._job = job
         self.items: SimpleQueue[Any] = SimpleQueue()
         self.stop = Event()
         self.error: Exception | None = None
 
+    @Slot()
     def request_stop(self) -> None:
         """Ask the generator to end; returns at once."""
         self.stop.set()
-        self.requestInterruption()
+
+    @Slot()
+    def stop_and_wait(self) -> None:
+        """Ask the generator to end and wait for it."""
+        self.stop.set()
+        if not self.wait(STOP_TIMEOUT_MS):
+            logger.warning("a worker did not stop within %d ms", STOP_TIMEOUT_MS)
 
     def run(self) -> None:
         """Exhaust the generator; `closing` runs its `finally` even when we leave early."""
@@ -90,30 +102,10 @@ class _Thread(QThread):
             with closing(self._job(self.stop)) as items:
                 for item in items:
                     self.items.put(item)
-                    if self.isInterruptionRequested():
+                    if self.stop.is_set():
                         break
         except Exception as error:  # every error must reach the user, not the console
             self.error = error
-
-
-class _Slot:
-    """Holder of the current thread that outlives the C++ half of the worker."""
-
-    def __init__(self) -> None:
-        self.thread: _Thread | None = None
-
-
-def _stop_and_wait(slot: _Slot, *_: object) -> None:
-    """Stop the thread before Qt deletes it: a running QThread that is deleted aborts Python."""
-    thread = slot.thread
-    if thread is None:
-        return
-    thread.request_stop()
-    if not thread.wait(STOP_TIMEOUT_MS):
-        logger.warning("a worker did not stop within %d ms; left to end alone", STOP_TIMEOUT_MS)
-        thread.setParent(QCoreApplication.instance())  # someone must own it until it ends
-        thread.finished.connect(thread.deleteLater)
-        slot.thread = None
 
 
 class GeneratorWorker(QObject):
@@ -141,14 +133,10 @@ class GeneratorWorker(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._state = State.IDLE
-        self._slot = _Slot()
+        self._thread: _Thread | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(DRAIN_INTERVAL_MS)
         self._timer.timeout.connect(self._drain)
-        self.destroyed.connect(partial(_stop_and_wait, self._slot))
-        application = QCoreApplication.instance()
-        if application is not None:
-            application.aboutToQuit.connect(self.stop_and_wait)
 
     @property
     def state(self) -> State:
@@ -161,7 +149,12 @@ class GeneratorWorker(QObject):
             raise RuntimeError("a job is running; cancel it and wait for finished")
         thread = _Thread(job)
         thread.finished.connect(self._on_thread_finished)
-        self._slot.thread = thread
+        thread.finished.connect(thread.deleteLater)
+        QCoreApplication.instance().aboutToQuit.connect(thread.stop_and_wait)
+        # whichever half of this object goes first, Qt's or Python's
+        self.destroyed.connect(thread.request_stop)
+        weakref.finalize(self, thread.stop.set)
+        self._thread = thread
         self._set_state(State.RUNNING)
         self._timer.start()
         thread.start()
@@ -169,30 +162,24 @@ class GeneratorWorker(QObject):
     @Slot()
     def cancel(self) -> None:
         """Ask the job to stop; `finished` follows. What it yielded until then is delivered."""
-        if self._state is State.RUNNING and self._slot.thread is not None:
+        if self._state is State.RUNNING and self._thread is not None:
             self._set_state(State.CANCELLING)
-            self._slot.thread.request_stop()
+            self._thread.request_stop()
 
     @Slot()
     def stop_and_wait(self) -> None:
         """Stop the job, wait for its thread and deliver what it yielded (closing time)."""
-        if self._state.busy:
+        if self._thread is not None:
             self.cancel()
-            _stop_and_wait(self._slot)
-            if self._slot.thread is None:  # it did not stop in time; what it had is lost
-                self._timer.stop()
-                self._set_state(State.CANCELLED)
-                self.finished.emit()
-            else:
-                self._on_thread_finished()
+            self._thread.stop_and_wait()
+            self._settle(self._thread)
 
     @Slot()
     def _drain(self) -> None:
-        thread = self._slot.thread
         items = []
-        while thread is not None:
+        while self._thread is not None:
             try:
-                items.append(thread.items.get_nowait())
+                items.append(self._thread.items.get_nowait())
             except Empty:
                 break
         if items:
@@ -200,13 +187,14 @@ class GeneratorWorker(QObject):
 
     @Slot()
     def _on_thread_finished(self) -> None:
-        thread = self._slot.thread
-        if thread is None or not thread.isFinished():  # an earlier thread's late signal
-            return
-        thread.wait()  # `finished` is emitted a moment before the thread has ended
+        thread = self._thread
+        if thread is not None and thread.isFinished():  # else: an earlier thread's late signal
+            self._settle(thread)
+
+    def _settle(self, thread: _Thread) -> None:
         self._timer.stop()
         self._drain()
-        self._slot.thread = None
+        self._thread = None
         if thread.error is not None:
             self._set_state(State.FAILED)
             logger.error("a worker failed", exc_info=thread.error)

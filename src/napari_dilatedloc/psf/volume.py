@@ -170,8 +170,8 @@ def _step(bead: Array, model: Array, shift: Shift) -> Array:
     slices = common_slices(len(model), len(bead), shift.z)
     if len(slices) < max(2, len(bead) // 4):
         return np.zeros(3)
-    pixels = np.arange(bead.shape[1], dtype=float)
-    places = (slices - shift.z, pixels - shift.y, pixels - shift.x)
+    pixels = np.arange(bead.shape[1], dtype=np.float64)
+    places: list[Array] = [slices - shift.z, pixels - shift.y, pixels - shift.x]
     z, y, x = (spline_matrix(n, p) for n, p in zip(model.shape, places, strict=True))
     slope_z, slope_y, slope_x = (
         spline_matrix(n, p, derivative=True) for n, p in zip(model.shape, places, strict=True)

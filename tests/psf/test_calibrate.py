@@ -1,0 +1,264 @@
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from napari_dilatedloc.config import GaussianPSFConfig
+from napari_dilatedloc.psf.build import load_psf, save_psf
+from napari_dilatedloc.psf.calibrate import calibrate_beads
+from napari_dilatedloc.psf.gaussian import GaussianPSF
+
+STEP = 40.0
+HALF = 16  # slices on each side of the middle one
+PLACES = np.array([[25.3, 24.6], [26.1, 74.8], [74.7, 25.2], [75.45, 74.5], [50.2, 50.35]])
+HEIGHTS = np.array([0.0, 60.0, -80.0, 30.0, -20.0])
+TRUTH = GaussianPSF(
+    GaussianPSFConfig(
+        roi_size=21,
+        sigma_nm=130,
+        focus_x_nm=-200,
+        focus_y_nm=200,
+        depth_nm=350,
+        z_range_nm=(-640, 640),
+    )
+)
+# Challenge bead stack: x, y in nm from the corner of the first pixel (shared/data/README.md)
+CHALLENGE_NM = np.array(
+    [
+        [2505.05, 2037.59],
+        [2884.62, 11951.79],
+        [4350.96, 7104.01],
+        [9083.09, 11139.64],
+        [9343.40, 2825.09],
+        [12267.77, 6216.89],
+    ]
+)
+CHALLENGE = CHALLENGE_NM[:, ::-1] / 100 - 0.5  # y, x in px
+
+
+def bead_stack(places, heights, photons, bg=20.0, seed=0, psf=None):
+    """Beads of a known PSF with photon noise; slice index grows with z."""
+    psf = psf or GaussianPSF(TRUTH.config.replace(roi_size=41))
+    z = torch.arange(-HALF, HALF + 1) * STEP
+    stack = np.full((len(z), 100, 100), bg)
+    for (y, x), height, light in zip(places, heights, photons, strict=True):
+        row, column = round(y), round(x)
+        rois = psf.rois(
+            z + height, torch.full_like(z, y - row), torch.full_like(z, x - column)
+        ).numpy()
+        top, left = row - 20, column - 20
+        target = stack[:, max(top, 0) : top + 41, max(left, 0) : left + 41]
+        target += (
+            light
+            * rois[:, max(-top, 0) : max(-top, 0) + target.shape[1], max(-left, 0) :][
+                :, :, : target.shape[2]
+            ]
+        )
+    return np.random.default_rng(seed).poisson(stack).astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def stack():
+    return bead_stack(PLACES, HEIGHTS, [5e4, 4e4, 6e4, 5e4, 3e4])
+
+
+@pytest.fixture(scope="module")
+def calibration(stack):
+    return calibrate_beads(stack, pixel_size_nm=100, z_step_nm=STEP, roi_size=21)
+
+
+def nearest(beads, places):
+    found = np.array([[bead.y, bead.x] for bead in beads])
+    return np.abs(found[:, None] - places[None]).sum(-1).argmin(0)
+
+
+def test_model_is_the_psf_that_made_the_beads(calibration):
+    generator = torch.Generator().manual_seed(0)
+    z, y, x = torch.rand(3, 200, generator=generator)
+    z, y, x = 1000 * (z - 0.5), y - 0.5, x - 0.5
+    expected = TRUTH.rois(z + np.median(HEIGHTS), y, x)
+    near_focus = TRUTH.rois(torch.linspace(-200, 200, 11), torch.zeros(11), torch.zeros(11))
+    expected = expected / near_focus.sum((1, 2)).mean()
+    error = (calibration.psf.rois(z, y, x) - expected) / expected.amax((1, 2), keepdim=True)
+    assert error.abs().max() < 0.02
+    assert error.square().mean().sqrt() < 0.004
+
+
+def test_beads_are_found_where_they_are(calibration):
+    assert len(calibration.beads) == 5
+    assert all(bead.kept and not bead.reason for bead in calibration.beads)
+    order = nearest(calibration.beads, PLACES)
+    found = np.array([[bead.y, bead.x, bead.z_nm] for bead in calibration.beads])[order]
+    np.testing.assert_allclose(found[:, :2], PLACES, atol=0.02)
+    np.testing.assert_allclose(found[:, 2], HEIGHTS - np.median(HEIGHTS), atol=4.0)
+    light = np.array([bead.photons for bead in calibration.beads])[order]
+    np.testing.assert_allclose(light, [5e4, 4e4, 6e4, 5e4, 3e4], rtol=0.02)
+    np.testing.assert_allclose([bead.bg for bead in calibration.beads], 20, atol=1.5)
+    assert all(bead.correlation > 0.99 for bead in calibration.beads)
+
+
+def test_images_near_focus_hold_one_photon(calibration):
+    z = torch.arange(-200.0, 201.0, STEP)
+    sums = calibration.psf.rois(z, 0 * z, 0 * z).sum((1, 2))
+    assert sums.mean().item() == pytest.approx(1.0, abs=0.005)
+
+
+def test_a_falling_stack_gives_the_same_model(stack, calibration):
+    turned = calibrate_beads(
+        stack[::-1], pixel_size_nm=100, z_step_nm=STEP, roi_size=21, z_direction="down"
+    )
+    assert torch.equal(turned.psf.coefficients, calibration.psf.coefficients)
+    wrong = calibrate_beads(stack[::-1], pixel_size_nm=100, z_step_nm=STEP, roi_size=21)
+    z = torch.tensor([300.0])
+    places = (0 * z, 0 * z)
+    same = wrong.psf.rois(-z, *places) - calibration.psf.rois(z, *places)
+    other = wrong.psf.rois(z, *places) - calibration.psf.rois(z, *places)
+    assert same.abs().max() < 0.2 * other.abs().max()
+
+
+class Wobbling:
+    """The Gaussian with a lateral walk of 0.1 px in y per 100 nm, and brighter above focus."""
+
+    def rois(self, z, y, x):
+        return GaussianPSF(TRUTH.config.replace(roi_size=41)).rois(z, y + z / 1000, x)
+
+
+def test_wobble_stays_in_the_model():
+    stack = bead_stack(PLACES[:3], [0, 0, 0], [5e4, 5e4, 5e4], psf=Wobbling())
+    psf = calibrate_beads(stack, pixel_size_nm=100, z_step_nm=STEP, roi_size=21).psf
+    z = torch.tensor([-400.0, 0.0, 400.0])
+    rois = psf.rois(z, 0 * z, 0 * z)
+    rows = torch.arange(21.0) - 10
+    centres = (rois.sum(2) * rows).sum(1) / rois.sum((1, 2))
+    centres_x = (rois.sum(1) * rows).sum(1) / rois.sum((1, 2))
+    np.testing.assert_allclose(centres.numpy(), [-0.4, 0.0, 0.4], atol=0.04)
+    np.testing.assert_allclose(centres_x.numpy(), 0, atol=0.04)
+
+
+def test_known_positions_fix_the_emitter(stack, calibration):
+    moved = (PLACES + [0.3, -0.2]).tolist()
+    known = calibrate_beads(stack, pixel_size_nm=100, z_step_nm=STEP, roi_size=21, positions=moved)
+    z = torch.tensor([0.0])
+    zeros = torch.zeros(1)
+    expected = calibration.psf.rois(z, zeros - 0.3, zeros + 0.2)
+    error = known.psf.rois(z, zeros, zeros) - expected
+    assert error.abs().max() < 0.015 * expected.max()
+    assert [round(bead.y) for bead in known.beads] == [round(y) for y, _ in moved]
+
+
+def test_zero_at_the_sharpest_slice():
+    """Equal waists: the sharpest slice of beads 120 nm above the middle lies at -120 nm."""
+    psf = GaussianPSF(TRUTH.config.replace(roi_size=41, focus_x_nm=0, focus_y_nm=0))
+    stack = bead_stack(PLACES[:2], [120, 120], [5e4, 5e4], psf=psf)
+    settings = {"pixel_size_nm": 100, "z_step_nm": STEP, "roi_size": 21}
+    focus = calibrate_beads(stack, z_zero="focus", **settings)
+    middle = calibrate_beads(stack, z_zero="stack", **settings)
+    assert middle.z_range_nm == pytest.approx((-HALF * STEP, HALF * STEP))
+    assert focus.z_range_nm[0] - middle.z_range_nm[0] == pytest.approx(120, abs=10)
+    assert focus.beads[0].z_nm == pytest.approx(120, abs=10)
+
+
+def test_unusable_beads_are_listed_with_reasons():
+    places = [*PLACES[:3], [75.0, 75.0], [75.0, 87.0], [5.0, 50.0]]
+    stack = bead_stack(places, [0] * 6, [5e4] * 6)
+    beads = calibrate_beads(stack, pixel_size_nm=100, z_step_nm=STEP, roi_size=21).beads
+    reasons = [beads[i].reason for i in nearest(beads, np.array(places))]
+    assert reasons[:3] == ["", "", ""]
+    assert reasons[3] == reasons[4] == "another bead within 21 px"
+    assert reasons[5] == "nearer than 12 px to the border"
+
+
+def test_a_cluster_is_rejected():
+    """Two beads two pixels apart look like one of another shape; the brightest spot of all."""
+    places = [*PLACES[:4], [50.0, 48.5], [50.0, 52.5]]
+    stack = bead_stack(places, [0, 20, -20, 0, 100, -100], [4e4] * 4 + [9e4] * 2)
+    calibration = calibrate_beads(
+        stack, pixel_size_nm=100, z_step_nm=STEP, roi_size=21, min_correlation=0.97
+    )
+    rejected = [bead for bead in calibration.beads if not bead.kept]
+    assert len(calibration.beads) == 5
+    assert len(rejected) == 1
+    assert rejected[0].y == pytest.approx(50, abs=1)
+    assert rejected[0].reason.startswith("correlation 0.")
+    assert all(bead.correlation > 0.99 for bead in calibration.beads if bead.kept)
+
+
+def test_one_bead_is_enough(tmp_path):
+    stack = bead_stack(PLACES[-1:], [0], [2e5])
+    calibration = calibrate_beads(stack, pixel_size_nm=100, z_step_nm=STEP, roi_size=21)
+    assert [bead.kept for bead in calibration.beads] == [True]
+    z = torch.tensor([-300.0, 0.0, 300.0])
+    expected = TRUTH.rois(z, 0 * z, 0 * z)
+    error = load_psf(save_psf(tmp_path / "a.h5", calibration.psf)).rois(z, 0 * z, 0 * z) - expected
+    assert (error.abs().amax((1, 2)) / expected.amax((1, 2))).max() < 0.03
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stack": np.zeros((100, 100))}, r"shape \(Z, Y, X\)"),
+        ({"stack": np.zeros((3, 100, 100))}, "at least 5 slices"),
+        ({"stack": np.zeros((11, 100, 20))}, "smaller roi_size"),
+        ({"stack": np.full((11, 60, 60), np.nan)}, "finite"),
+        ({"stack": np.zeros((11, 60, 60))}, "expected at least one usable bead, got none of 0"),
+        ({"roi_size": 20}, "roi_size must be odd"),
+        ({"z_step_nm": -10.0}, "z_direction='down'"),
+        ({"z_direction": "left"}, "up or down"),
+        ({"positions": [(3.0, 50.0)]}, "nearer than 12 px to the border"),
+    ],
+)
+def test_unusable_input_is_one_sentence(stack, changes, message):
+    settings = {"pixel_size_nm": 100.0, "z_step_nm": STEP, "roi_size": 21, **changes}
+    with pytest.raises(ValueError, match=message) as caught:
+        calibrate_beads(settings.pop("stack", stack), **settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_noise_alone_is_no_bead():
+    noise = np.random.default_rng(2).poisson(100, (21, 120, 120))
+    with pytest.raises(ValueError, match="expected at least one usable bead"):
+        calibrate_beads(noise, pixel_size_nm=100, z_step_nm=20)
+
+
+@pytest.mark.slow
+def test_challenge_beads(data_dir):
+    """Public bead stack: alignment agrees with the known places, and z grows with the slice."""
+    stack = tifffile.imread(data_dir / "challenge-2016-AS" / "beads_AS_151z.tif")
+    calibration = calibrate_beads(stack, pixel_size_nm=100, z_step_nm=10)
+    assert [bead.kept for bead in calibration.beads] == [True] * 6
+    order = nearest(calibration.beads, CHALLENGE)
+    found = np.array([[bead.y, bead.x] for bead in calibration.beads])[order]
+    apart_nm = 100 * (found - CHALLENGE)
+    assert (apart_nm - apart_nm.mean(0)).std() < 1.0  # beads agree with each other
+    assert np.abs(apart_nm.mean(0)).max() < 70  # the stack's own offset of the spot
+    assert all(bead.correlation > 0.99 for bead in calibration.beads)
+    assert max(abs(bead.z_nm) for bead in calibration.beads) < 3
+    z = torch.tensor([-400.0, 400.0])
+    rois = calibration.psf.rois(z, 0 * z, 0 * z)
+    pixels = (torch.arange(25.0) - 12) ** 2
+    wide_y, wide_x = (rois.sum(2) * pixels).sum(1), (rois.sum(1) * pixels).sum(1)
+    assert wide_y[0] > wide_x[0]
+    assert wide_y[1] < wide_x[1]
+
+
+def test_real_tetrapod_bead(data_dir):
+    stack = tifffile.imread(data_dir / "tetrapod-beads" / "tetrapod_bead_stack.tiff")
+    calibration = calibrate_beads(stack, pixel_size_nm=110, z_step_nm=100, roi_size=61)
+    assert [bead.kept for bead in calibration.beads] == [True]
+    assert calibration.z_range_nm == pytest.approx((-2650, 2650))
+    bead = calibration.beads[0]
+    row, column = round(bead.y), round(bead.x)
+    rois = calibration.psf.rois(
+        torch.tensor([-1450.0, 1550.0]),
+        torch.full((2,), bead.y - row),
+        torch.full((2,), bead.x - column),
+    )
+    for index, roi in zip((12, 42), rois, strict=True):
+        image = stack[index, row - 30 : row + 31, column - 30 : column + 31].astype(float)
+        assert np.corrcoef(image.ravel(), roi.numpy().ravel())[0, 1] > 0.99
+
+
+def test_real_vortex_bead(data_dir):
+    stack = tifffile.imread(data_dir / "vortex-bead" / "bead180_oil.tif")
+    calibration = calibrate_beads(stack, pixel_size_nm=65, z_step_nm=20, roi_size=25)
+    assert [bead.kept for bead in calibration.beads] == [True]
