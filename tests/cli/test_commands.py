@@ -12,20 +12,6 @@ from napari_dilatedloc.config import SCMOSConfig, save_yaml
 from napari_dilatedloc.network.checkpoint import load_model
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Call ``dilatedloc ...``; gives exit status, standard output and standard error."""
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["dilatedloc", *map(str, args)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        return end.value.code or 0, out, err
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def movie(tmp_path_factory):
     """Small simulated movie and truth, made by the command itself."""

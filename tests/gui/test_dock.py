@@ -50,7 +50,7 @@ def test_localize_then_export_then_reopen(qtbot, viewer, model_path, tmp_path):
     dock.form.setValue(dock.form.value().replace(frames=(0, 40)))
     run(qtbot, dock)
     assert dock.worker.state is State.DONE
-    assert dock.panel.status.text() == "Done."
+    assert dock.panel.status.text().startswith("Done: 40 frames in")
     table = dock.result.store.table()
     assert len(table) > 100
     assert dock.result.frames == (0, 40)
@@ -181,7 +181,8 @@ def test_a_scale_of_the_users_is_read_and_left_alone(qtbot, viewer, model_path, 
     np.testing.assert_allclose(image.scale, 0.01)
     assert image.units[0] == layer.units[1]
     # the model is made for 100 nm pixels, and the dock says so
-    assert "trained for 100 nm" in dock.model_step.about.text()
+    assert "trained for 100 nm" in dock.model_step.doubts.text()
+    assert not dock.model_step.doubts.isHidden()
 
 
 def test_an_rgb_movie_gives_one_sentence(qtbot, viewer, model_path):
@@ -195,8 +196,8 @@ def test_an_rgb_movie_gives_one_sentence(qtbot, viewer, model_path):
 
 def test_a_2d_image_gives_one_sentence(qtbot, viewer):
     viewer.add_image(np.zeros((32, 32)), name="flat")
-    localize_stack(viewer)
     dock = open_dock(viewer)
+    localize_stack(viewer)
     assert "got 'flat', a 2-D Image layer" in dock.panel.status.text()
     assert dock.worker.state is State.IDLE
 
@@ -239,9 +240,8 @@ def test_the_menu_action_starts_when_nothing_is_missing(qtbot, viewer, model_pat
 
 def test_the_menu_action_asks_for_what_is_missing(qtbot, viewer, model_path, movie):
     viewer.add_image(movie[:30], name="bare")
-    open_dock(viewer, model_path)
+    dock = open_dock(viewer, model_path)
     localize_stack(viewer)
-    dock = open_dock(viewer)
     assert dock.worker.state is State.IDLE
     assert "pixel size" in dock.panel.status.text()
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Slot
 from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_dilatedloc.gui.layers import Placement, movie_array, points_layer
 from napari_dilatedloc.gui.live import LiveResult
@@ -19,6 +18,7 @@ from napari_dilatedloc.gui.movie_step import MovieStep
 from napari_dilatedloc.gui.results_step import TABLE_FILTER, ResultsStep
 from napari_dilatedloc.gui.run import Run
 from napari_dilatedloc.gui.run_panel import RunPanel
+from napari_dilatedloc.gui.style import Section
 from napari_dilatedloc.gui.worker import GeneratorWorker, State, describe
 from napari_dilatedloc.io.tables import write_table
 
@@ -158,10 +158,7 @@ class DilatedLocDock(QWidget):
             ("Localize", self.form),
             ("Results", self.results),
         ):
-            section = QCollapsible(title, expandedIcon="▾", collapsedIcon="▸")
-            section.addWidget(step)
-            section.expand(animate=False)
-            column.addWidget(section)
+            column.addWidget(Section(title, step))
         column.addStretch(1)
         scroll = QScrollArea()
         scroll.setFrameShape(QFrame.Shape.NoFrame)
@@ -207,7 +204,7 @@ class DilatedLocDock(QWidget):
             return
         for item in items:
             if isinstance(item, RunStarted):
-                self.model_step.describe(self._run.begin(item))
+                self.model_step.describe(self._run.begin(item), " ".join(item.doubts))
                 self.panel.show_status(f"Localizing on {item.device}.")
             else:
                 self._run.take(item)
@@ -229,7 +226,7 @@ class DilatedLocDock(QWidget):
         run.finish()
         self.results.show_result(run.summary(), run.localizations, running=False)
         if self.worker.state is State.DONE or run.complete:
-            self.panel.show_status("Done." if run.localizations else _NOTHING_FOUND)
+            self.panel.show_status(run.conclusion() if run.localizations else _NOTHING_FOUND)
         elif self.worker.state is State.CANCELLED:
             kept = f" {run.done:,} of {run.total:,} frames are kept." if run.done else ""
             self.panel.show_status(f"Cancelled.{kept}")

@@ -65,6 +65,7 @@ def sample() -> list[LayerData]:
     info = TableInfo(size, shape=SAMPLE_SHAPE, n_frames=SAMPLE_FRAMES)
     keywords = {
         "name": "Blinking filaments",
+        "contrast_limits": [float(level) for level in np.percentile(movie, (1, 99.9))],
         "metadata": metadata(info),
         **Placement.from_pixel_size(size).frame_keywords(),
     }

@@ -141,6 +141,7 @@ class LiveResult:
         self.frames: tuple[int, int] | None = None
         self._viewer = viewer
         self._name = movie.name
+        active = viewer.layers.selection.active
         side = tuple(length * self.magnification for length in shape)
         self._image = np.zeros(side, np.float32)
         data, keywords, _ = image_layer(
@@ -155,6 +156,7 @@ class LiveResult:
         self.points = FramePoints(
             viewer, movie, self.store, info, f"{movie.name} localizations (this frame)"
         )
+        viewer.layers.selection.active = active  # napari selects every layer it is given
         self._limits = tuple(self.image_layer.contrast_limits)
         self._dirty = False
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal, Slot
+from qtpy.QtCore import QSignalBlocker, Signal, Slot
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
-    QFormLayout,
     QHBoxLayout,
     QLabel,
     QSpinBox,
@@ -14,6 +13,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_dilatedloc.config import LocalizeConfig
+from napari_dilatedloc.gui.style import field_label, make_form
 
 LAST_FRAME_MAX = 2_147_483_647
 
@@ -121,13 +121,10 @@ class LocalizeForm(QWidget):
         frames.addWidget(self.first_frame, 1)
         frames.addWidget(QLabel("to"))
         frames.addWidget(self.end_frame, 1)
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-        form.addRow("Threshold", self.threshold)
-        form.addRow("Frames", frames)
-        form.addRow("Device", self.device)
+        form = make_form(self)
+        form.addRow(field_label("Threshold"), self.threshold)
+        form.addRow(field_label("Frames"), frames)
+        form.addRow(field_label("Device"), self.device)
 
     def _show(self, config: LocalizeConfig) -> None:
         fields = (self.threshold, self.first_frame, self.end_frame, self.device)

@@ -6,7 +6,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal, Slot
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QWidget
+
+from napari_dilatedloc.gui.style import WARNING_STYLE, field_label, make_form
 
 LOAD_FILE = "Load file…"
 MODEL_SUFFIX = ".safetensors"
@@ -54,12 +56,14 @@ class ModelStep(QWidget):
         self.about = QLabel()
         self.about.setWordWrap(True)
         self.about.hide()
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-        form.addRow("Model", self.combo)
+        self.doubts = QLabel()
+        self.doubts.setWordWrap(True)
+        self.doubts.setStyleSheet(WARNING_STYLE)
+        self.doubts.hide()
+        form = make_form(self)
+        form.addRow(field_label("Model"), self.combo)
         form.addRow(self.about)
+        form.addRow(self.doubts)
         self.combo.activated.connect(self._on_activated)
 
     @property
@@ -85,10 +89,11 @@ class ModelStep(QWidget):
         self.describe("")
         self.changed.emit()
 
-    def describe(self, text: str) -> None:
-        """Say something about the chosen model."""
-        self.about.setText(text)
-        self.about.setVisible(bool(text))
+    def describe(self, text: str, doubts: str = "") -> None:
+        """Say what the chosen model is for, and why it may not fit the movie."""
+        for label, said in ((self.about, text), (self.doubts, doubts)):
+            label.setText(said)
+            label.setVisible(bool(said))
 
     @Slot(int)
     def _on_activated(self, place: int) -> None:

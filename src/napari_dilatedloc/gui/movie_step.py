@@ -6,9 +6,10 @@ from typing import Any
 
 from napari.layers import Image
 from qtpy.QtCore import Qt, Signal, Slot
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLabel, QWidget
 
 from napari_dilatedloc.gui.layers import has_length_unit, movie_array, pixel_size_nm
+from napari_dilatedloc.gui.style import field_label, make_form
 from napari_dilatedloc.io.movie import check_movie, open_movie
 
 
@@ -29,12 +30,9 @@ class MovieStep(QWidget):
         self._layers: list[Image] = []
         self._trouble = ""
         self._make_fields()
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-        form.addRow("Layer", self.layer_combo)
-        form.addRow("Pixel size", self.pixel_size)
+        form = make_form(self)
+        form.addRow(field_label("Layer"), self.layer_combo)
+        form.addRow(field_label("Pixel size"), self.pixel_size)
         form.addRow(self.apply_scale)
         form.addRow(self.about)
         self._events = (

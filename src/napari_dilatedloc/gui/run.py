@@ -49,11 +49,10 @@ class Run:
         """Note that the model is loaded; returns what to say about it."""
         self._started = started
         low, high = started.z_range_nm
-        text = (
+        return (
             f"Trained for {started.pixel_size_nm:g} nm pixels and z from {low:g} to {high:g} nm; "
             f"threshold {started.threshold:g}."
         )
-        return " ".join([text, *started.doubts])
 
     def take(self, block: LocalizedBlock) -> None:
         """Add a block; makes the layers with the first one."""
@@ -68,10 +67,18 @@ class Run:
         """Speed, time left, localizations and waiting, for the line below the bar."""
         report = self.meter.report
         return (
-            f"{report.frames_per_second:,.0f} frames/s, {report.mb_per_second:,.1f} MB/s, "
+            f"{report.frames_per_second:,.0f} frames/s · {report.mb_per_second:,.1f} MB/s · "
             f"{duration(self.meter.remaining_s)} left\n"
-            f"{self.localizations:,} localizations so far, "
-            f"{report.device} waited {100 * report.waited:.0f} % of the time"
+            f"{self.localizations:,} localizations · "
+            f"{report.device} waited {100 * report.waited:.0f} %"
+        )
+
+    def conclusion(self) -> str:
+        """Say how long a finished run took."""
+        report = self.meter.report
+        return (
+            f"Done: {report.frames:,} frames in {duration(report.seconds)} "
+            f"({report.frames_per_second:,.0f} frames/s on {report.device})."
         )
 
     def summary(self) -> str:
@@ -82,9 +89,8 @@ class Run:
         per_frame = self.localizations / max(end - first, 1)
         sub_pixel = self.pixel_size_nm / self.result.magnification
         return (
-            f"{self.localizations:,} localizations in frames {first}-{end - 1} "
-            f"({per_frame:.1f} a frame).\n"
-            f"Super-resolution image with {sub_pixel:.3g} nm pixels."
+            f"{self.localizations:,} localizations, frames {first}-{end - 1}\n"
+            f"{per_frame:.1f} a frame · image with {sub_pixel:.3g} nm pixels"
         )
 
     def finish(self) -> None:

@@ -6,10 +6,10 @@ from qtpy.QtCore import Signal, Slot
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_dilatedloc.gui.style import ERROR_STYLE, PRIMARY_STYLE
 from napari_dilatedloc.gui.worker import State
 
 START_TEXT = "Localize"
-ERROR_STYLE = "color: #ff8a80;"
 
 
 class RunPanel(QWidget):
@@ -30,6 +30,7 @@ class RunPanel(QWidget):
         self._details = ""
         self.button = QPushButton(START_TEXT)
         self.button.setMinimumHeight(32)
+        self.button.setStyleSheet(PRIMARY_STYLE)
         self.bar = QProgressBar()
         self.bar.setTextVisible(True)
         self.bar.hide()
@@ -71,6 +72,7 @@ class RunPanel(QWidget):
             self.figures.hide()
         elif not state.busy:
             self.bar.hide()
+            self.figures.hide()
         self._update_button()
 
     def show_progress(self, done: int, total: int, figures: str) -> None:

@@ -52,7 +52,8 @@ def describe(error: BaseException) -> tuple[str, str]:
     """
     text = " ".join(str(error).split())
     if isinstance(error, (ValueError, OSError)) and text:
-        sentence = text[0].upper() + text[1:]
+        named = not text.split()[0].isalpha()  # starts with a file's name: leave its case
+        sentence = text if named else text[0].upper() + text[1:]
     else:
         sentence = f"Unexpected {type(error).__name__}: {text}; copy the details to report it."
     trace = "".join(traceback.format_exception(error))

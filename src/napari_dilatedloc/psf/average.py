@@ -146,9 +146,13 @@ def average(volume: Array, fits: Sequence[BeadFit], roi_size: int) -> Average:
     have are dropped. Backgrounds of single beads are only known relative to the model; the median
     of what is seen around the beads fixes their common level.
     """
-    kept = [
-        (fit, cut) for fit in fits if fit.kept and (cut := _cut(volume, fit, roi_size)) is not None
-    ]
+    cuts = ((fit, crop(volume, fit.y, fit.x, roi_size)) for fit in fits if fit.kept)
+    kept = [(fit, cut) for fit, cut in cuts if cut is not None]
+    if not kept:
+        raise ValueError(
+            f"expected a bead {roi_size // 2 + 2} px away from the border once centred, got none; "
+            "choose a smaller roi_size"
+        )
     n_slices = len(volume)
     level = float(np.median([(fit.bg - fit.field_bg) / fit.amplitude for fit, _ in kept]))
     moved = []
@@ -169,7 +173,3 @@ def average(volume: Array, fits: Sequence[BeadFit], roi_size: int) -> Average:
     squares = np.einsum("bz,bzyx->zyx", weights, (images - mean) ** 2)
     residual = float(np.sqrt(squares.mean())) / max(float(mean.max()), 1e-300)
     return Average(mean, first, n_slices, residual)
-
-
-def _cut(volume: Array, fit: BeadFit, roi_size: int) -> Array | None:
-    return crop(volume, fit.y, fit.x, roi_size)
