@@ -192,9 +192,9 @@ class ConfigError(ValueError):
 
 def parse_config(kind: type[T] | Any, values: Any, source: str) -> T:
     """Validate plain values as a config; `source` names them in the error."""
+    adapter: TypeAdapter[T] = TypeAdapter(kind)
     try:
-        parsed: T = TypeAdapter(kind).validate_python(values)
-        return parsed
+        return adapter.validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "top level"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,7 +17,7 @@ def calibrate(
     pixel_size_nm: PixelSize = None,
     roi_size: Annotated[int, typer.Option(help="Side of the ROI around a bead, px, odd.")] = 25,
     z_direction: Annotated[
-        str,
+        Literal["up", "down"],
         typer.Option(
             help="up: later slices show beads at larger z; down: the stage moved the other way."
         ),

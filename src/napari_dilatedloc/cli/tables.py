@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
 from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, say, show
+from napari_dilatedloc.table import Localizations
+
+Mode = Literal["histogram", "gaussian", "z"]
 
 
 def evaluate(
@@ -48,7 +51,7 @@ def render(
     localizations: Annotated[Path, typer.Argument(metavar="LOCS", help="Table to draw.")],
     out: Annotated[Path, typer.Option(help="Image to write, .tif or .png.")],
     mode: Annotated[
-        Literal["histogram", "gaussian", "z"],
+        Mode,
         typer.Option(help="Counts, spots as wide as their precision, or coloured by z."),
     ] = "gaussian",
     magnification: Annotated[
@@ -63,14 +66,21 @@ def render(
     check_writable(out)
     found, info = read_table(localizations, pixel_size_nm=pixel_size_nm)
     shape = info.shape or _extent(found.y, found.x)
-    if mode == "histogram":
-        image = draw.histogram(found, shape, magnification)
-    elif mode == "gaussian":
-        image = draw.gaussian(found, shape, magnification)
-    else:
-        image = draw.colour_by_z(found, shape, magnification, _z_range(found.z_nm))
+    image = _draw(found, shape, magnification, mode)
     draw.write_image(out, image, info.pixel_size_nm / magnification)
     say(f"{out}: {len(found)} localizations, {info.pixel_size_nm / magnification:.1f} nm a pixel")
+
+
+def _draw(
+    found: Localizations, shape: tuple[int, int], magnification: int, mode: Mode
+) -> NDArray[Any]:
+    from napari_dilatedloc import render as draw
+
+    if mode == "histogram":
+        return draw.histogram(found, shape, magnification)
+    if mode == "gaussian":
+        return draw.gaussian(found, shape, magnification)
+    return draw.colour_by_z(found, shape, magnification, _z_range(found.z_nm))
 
 
 def _extent(y: NDArray[np.float32], x: NDArray[np.float32]) -> tuple[int, int]:
