@@ -6,12 +6,11 @@ A misspelt key is an error (``extra="forbid"``). A default stands here and nowhe
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-T = TypeVar("T")
 Range = tuple[float, float]
 
 
@@ -190,11 +189,10 @@ class ConfigError(ValueError):
     """Settings that cannot be used; the message is one sentence."""
 
 
-def parse_config(kind: type[T] | Any, values: Any, source: str) -> T:
-    """Validate plain values as a config; `source` names them in the error."""
-    adapter: TypeAdapter[T] = TypeAdapter(kind)
+def parse_config(kind: Any, values: Any, source: str) -> Any:
+    """Validate plain values as a `kind` (a model or a union); `source` names them in errors."""
     try:
-        return adapter.validate_python(values)
+        return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "top level"
@@ -203,7 +201,7 @@ def parse_config(kind: type[T] | Any, values: Any, source: str) -> T:
         ) from error
 
 
-def load_yaml(kind: type[T] | Any, path: str | Path) -> T:
+def load_yaml(kind: Any, path: str | Path) -> Any:
     """Read a config of the given kind (a model or a union such as `CameraConfig`) from YAML."""
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))

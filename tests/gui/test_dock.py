@@ -9,9 +9,9 @@ from qtpy.QtWidgets import QApplication
 from napari_dilatedloc.config import LocalizeConfig
 from napari_dilatedloc.gui.dock import DilatedLocDock
 from napari_dilatedloc.gui.hooks import localize_stack
-from napari_dilatedloc.gui.model_step import shipped_models
 from napari_dilatedloc.gui.worker import State
 from napari_dilatedloc.io.tables import read_table
+from napari_dilatedloc.network.shipped import available_models
 
 TIMEOUT = 120_000
 NM = {"scale": (1, 100, 100), "units": ("pixel", "nm", "nm")}
@@ -36,10 +36,10 @@ def run(qtbot, dock):
         dock.panel.button.click()
 
 
-def test_models_are_those_of_the_network_room():
-    from napari_dilatedloc.network.checkpoint import available_models
-
-    assert shipped_models() == available_models()
+def test_the_shipped_models_are_offered(viewer):
+    dock = open_dock(viewer)
+    offered = [dock.model_step.combo.itemText(i) for i in range(dock.model_step.combo.count())]
+    assert offered[:-1] == available_models()
 
 
 def test_localize_then_export_then_reopen(qtbot, viewer, model_path, tmp_path):

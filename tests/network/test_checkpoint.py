@@ -9,14 +9,10 @@ from napari_dilatedloc.config import (
     SCMOSConfig,
     SimulationConfig,
 )
-from napari_dilatedloc.network.checkpoint import (
-    ModelFileError,
-    available_models,
-    load_model,
-    save_model,
-)
+from napari_dilatedloc.network.checkpoint import load_model, save_model
 from napari_dilatedloc.network.output import scaling_for
 from napari_dilatedloc.network.registry import build_network
+from napari_dilatedloc.network.shipped import ModelFileError, available_models
 
 
 @pytest.fixture

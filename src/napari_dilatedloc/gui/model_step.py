@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal, Slot
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QWidget
 
 from napari_dilatedloc.gui.style import WARNING_STYLE, field_label, make_form
+from napari_dilatedloc.network.shipped import SUFFIX, available_models
 
 LOAD_FILE = "Load file…"
-MODEL_SUFFIX = ".safetensors"
-
-
-def shipped_models() -> list[str]:
-    """Names of the shipped models, as `network.checkpoint.available_models` but without torch.
-
-    That room loads torch, which takes seconds; a form must open before.
-    """
-    folder = files("napari_dilatedloc") / "models"
-    return sorted(
-        entry.name.removesuffix(MODEL_SUFFIX)
-        for entry in folder.iterdir()
-        if entry.name.endswith(MODEL_SUFFIX)
-    )
 
 
 class ModelStep(QWidget):
@@ -50,7 +36,7 @@ class ModelStep(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.combo.setMinimumContentsLength(14)
-        for name in shipped_models():
+        for name in available_models():
             self.combo.addItem(name, name)
         self.combo.addItem(LOAD_FILE, None)
         self.about = QLabel()
@@ -103,7 +89,7 @@ class ModelStep(QWidget):
             self.changed.emit()
             return
         path, _ = QFileDialog.getOpenFileName(
-            self, "Load a model", "", f"DilatedLoc models (*{MODEL_SUFFIX});;All files (*)"
+            self, "Load a model", "", f"DilatedLoc models (*{SUFFIX});;All files (*)"
         )
         if path:
             self.set_model(path)

@@ -20,13 +20,7 @@ from torch import Tensor, nn
 from napari_dilatedloc.config import CameraConfig, ModelInfo
 from napari_dilatedloc.files import replacing
 from napari_dilatedloc.network.registry import build_network
-
-SUFFIX = ".safetensors"
-SHIPPED = Path(__file__).parents[1] / "models"
-
-
-class ModelFileError(ValueError):
-    """A model file that cannot be used; the message is one sentence."""
+from napari_dilatedloc.network.shipped import SUFFIX, ModelFileError, find_model
 
 
 @dataclass(frozen=True)
@@ -74,28 +68,6 @@ def save_model(
     plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     with replacing(path) as partial:
         save_file(plain, partial, metadata={"dilatedloc": info.model_dump_json()})
-
-
-def available_models() -> list[str]:
-    """Names of the shipped models."""
-    return sorted(path.stem for path in SHIPPED.glob(f"*{SUFFIX}"))
-
-
-def find_model(name_or_path: str | Path) -> Path:
-    """File of a shipped model's name or of a path."""
-    path = Path(name_or_path)
-    if path.suffix == SUFFIX or path.exists():
-        if not path.is_file():
-            raise ModelFileError(f"no model file {path}; check the path")
-        return path
-    shipped = SHIPPED / f"{name_or_path}{SUFFIX}"
-    if not shipped.is_file():
-        names = ", ".join(available_models()) or "none"
-        raise ModelFileError(
-            f"no shipped model named {str(name_or_path)!r}; shipped: {names}; "
-            f"or give the path of a {SUFFIX} file"
-        )
-    return shipped
 
 
 def load_model(name_or_path: str | Path, device: torch.device | str = "cpu") -> Model:
