@@ -65,6 +65,21 @@ def test_resume_without_a_checkpoint_says_so(out):
         next(train(CONFIG, PSF, out, resume=True))
 
 
+def test_a_trained_model_is_not_overwritten(out):
+    out.write_bytes(b"hours of work")
+    with pytest.raises(FileExistsError, match="resume"):
+        next(train(CONFIG, PSF, out))
+    assert out.read_bytes() == b"hours of work"
+
+
+def test_weights_follow_the_seed_and_not_the_global_generator(tmp_path):
+    torch.manual_seed(1)
+    first = next(train(CONFIG, PSF, tmp_path / "a.safetensors"))
+    torch.manual_seed(2)
+    second = next(train(CONFIG, PSF, tmp_path / "b.safetensors"))
+    assert first.losses == second.losses
+
+
 def test_stop_ends_after_the_step(out):
     stop = threading.Event()
     steps = []

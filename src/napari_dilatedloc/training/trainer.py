@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_dilatedloc import __version__
 from napari_dilatedloc.camera import build_camera
@@ -115,7 +115,16 @@ def train(
     Yields
     ------
     TrainingStep
+
+    Raises
+    ------
+    FileExistsError
+        If `out` exists and `resume` is not asked for: hours of training are not overwritten.
+    CheckpointError
+        If there is nothing to resume, or it was begun with other settings.
     """
+    if out.exists() and not resume:
+        raise FileExistsError(f"{out} is there already; resume, or give another name or remove it")
     run = _Run(config, psf, out, init)
     if resume:
         load_state(checkpoint_path(out), run.state, config)
@@ -127,10 +136,10 @@ class _Run:
     """The parts of a run and how they move together."""
 
     def __init__(self, config: TrainingConfig, psf: PSF, out: Path, init: Model | None) -> None:
-        torch.manual_seed(config.seed)  # weights of layers are drawn from the global generator
         self.config, self.psf, self.out = config, psf, out
         self.device = choose_device(config.device)
-        network = build_network(init.info.network if init else config.network)
+        self.name = init.info.network if init else config.network
+        network = _start_network(self.name, config.seed)
         if init:
             network.load_state_dict(init.network.state_dict())
         network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -140,7 +149,6 @@ class _Run:
         self.scaling: ScalingConfig = (
             init.info.scaling if init else scaling_for(config.simulation, self.simulator.z_range_nm)
         )
-        self.name = init.info.network if init else config.network
         self.window = as_network(network).window
         self.bad_steps = 0
         self.validation: ValidationSet = make_validation_set(
@@ -271,6 +279,13 @@ class _Run:
                 if math.isfinite(getattr(evaluation, name))
             },
         )
+
+
+def _start_network(name: str, seed: int) -> nn.Module:
+    """Untrained network with the weights of a seed; the global generator is left as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # layers draw their weights from the global generator
+        return build_network(name)
 
 
 def learning_rate(progress: float, step: int, config: TrainingConfig) -> float:
