@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no fault, and a test that fails must fail again on the same code.
+settings.register_profile("dilatedloc", deadline=None, derandomize=True)
+settings.load_profile("dilatedloc")
 
 
 @pytest.fixture(scope="session")
