@@ -44,8 +44,8 @@ def test_the_path_from_movie_to_image(run, movie, tmp_path):
     )
     figures = json.loads(out)
     assert status == 0
-    assert figures["jaccard"] > 0.6
-    assert figures["rmse_lateral_nm"] < 60
+    assert figures["jaccard"] > 0.8
+    assert figures["rmse_lateral_nm"] < 40
 
     picasso = tmp_path / "locs.hdf5"
     assert run("convert", table, picasso, "--pixel-size-nm", 100)[0] == 0
@@ -205,7 +205,7 @@ def test_the_demo_writes_what_it_promises(run, tmp_path):
     assert status == 0
     report = json.loads((tmp_path / "demo" / "report.json").read_text())
     assert report["localizations"] > 20
-    assert report["jaccard"] > 0.6
+    assert report["jaccard"] > 0.8
     assert report["frames_per_second"] > 0
     for name in ("rmse_lateral_nm", "rmse_axial_nm"):
         assert 0 < report[name] < 200
