@@ -82,6 +82,22 @@ def test_localize_then_export_then_reopen(qtbot, viewer, model_path, tmp_path):
     assert len(sent.data) == len(table)
 
 
+def test_the_real_tetrapod_movie_runs_on_its_raw_frames(qtbot, viewer, data_dir):
+    viewer.open(data_dir / "tetrapod-real" / "mitochondria_frames01-25.tif", plugin="napari")
+    dock = open_dock(viewer)
+    dock.model_step.set_model("astigmatism")
+    dock.movie_step.pixel_size.setValue(110.0)
+    assert dock.trouble == ""
+    dock.form.setValue(LocalizeConfig(frames=(4, 6)))
+    run(qtbot, dock)
+    assert dock.worker.state is State.DONE
+    table = dock.result.store.table()
+    assert set(table.frame) == {4, 5}
+    image = next(layer for layer in viewer.layers if layer.name.endswith("super-resolution"))
+    assert image.data.shape[0] / image.data.shape[1] == pytest.approx(332 / 492)
+    assert image.extent.world[1].tolist() == pytest.approx([331.5 * 110, 491.5 * 110], rel=0.01)
+
+
 def test_cancel_keeps_a_labelled_part_and_a_second_run_works(qtbot, viewer, model_path, movie):
     viewer.add_image(np.tile(movie, (40, 1, 1)), name="long", **NM)
     dock = open_dock(viewer, model_path)
