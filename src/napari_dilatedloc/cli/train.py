@@ -94,18 +94,17 @@ def _settings(
 
 
 def _follow(steps: Any, out: Path, as_json: bool) -> None:
-    last: TrainingStep | None = None
+    figures: dict[str, Any] = {}
     with progress_bar() as bar:
         task = bar.add_task("training", total=1000, note="")
         for step in steps:
             bar.update(task, completed=round(1000 * step.progress), note=_note(step))
             if step.evaluation is not None:
-                last = step
+                figures = {"steps": step.step, **step.evaluation.to_dict()}
                 bar.console.print(f"step {step.step}: {_accuracy(step)}", highlight=False)
-    if last is None:
+    if not figures:
         raise ValueError("the run ended before its first validation; train longer")
-    figures = {"model": str(out), "steps": last.step, **last.evaluation.to_dict()}  # type: ignore[union-attr]
-    show(figures, as_json)
+    show({"model": str(out), **figures}, as_json)
 
 
 def _note(step: TrainingStep) -> str:
