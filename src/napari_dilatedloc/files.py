@@ -33,7 +33,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         )
     temporary = path.with_name(f".{uuid4().hex[:12]}.part{path.suffix}")
     try:
+        temporary.touch()
+        usual = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(usual)  # safetensors writes files that only their owner may read
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

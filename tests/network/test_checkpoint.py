@@ -40,6 +40,8 @@ def test_round_trip(tmp_path, info):
     assert torch.equal(model.network(frames), network(frames))
     assert not model.network.training
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_another_camera_changes_nothing_else(tmp_path, info):
