@@ -123,7 +123,7 @@ class TrainingConfig(Config):
     clip: float = Field(5.0, gt=0, description="largest gradient norm")
     average: float = Field(0.998, ge=0, lt=1, description="decay of the weight average")
     validate_every: int = Field(500, ge=1, description="steps between validations")
-    validation_frames: int = Field(100, ge=1, description="frames of the fixed validation set")
+    validation_frames: int = Field(300, ge=1, description="frames of the fixed validation set")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "auto"
     seed: int = 1
