@@ -21,7 +21,7 @@ from napari_dilatedloc.table import Localizations
 
 IMAGES = Path(__file__).parent / "images"
 PIXEL_SIZE_NM = 100.0
-SHOWN_FRAMES = (6, 13, 20, 27)
+SHOWN_FRAMES = (5, 10, 18, 31)
 
 
 def run(movie, model, config=None):
