@@ -65,9 +65,12 @@ def train(
         "device": device,
     }
     settings = _settings(config, camera, ranges, options)
-    torch.set_flush_denormal(True)  # tiny gradients make CPU convolutions many times slower
     start = load_model(init) if init else None
-    _follow(run(settings, load_psf(psf), out, resume=resume, init=start), out, as_json)
+    torch.set_flush_denormal(True)  # tiny gradients make CPU convolutions many times slower
+    try:
+        _follow(run(settings, load_psf(psf), out, resume=resume, init=start), out, as_json)
+    finally:  # it holds for the whole process, numpy's numbers too
+        torch.set_flush_denormal(False)
 
 
 def _settings(
