@@ -94,6 +94,15 @@ def test_calibrate_train_and_localize(run, tmp_path, data_dir, movie):
     assert table.is_file()
 
 
+def test_steps_on_the_command_line_beat_minutes_in_the_file(run, tmp_path):
+    config = tmp_path / "train.yaml"
+    config.write_text("minutes: 60\nbatch: 1\nframes: 3\npatch: 32\nvalidation_frames: 10\n")
+    args = ("--psf", "astigmatism", "--config", config, "--out", tmp_path / "m.safetensors")
+    status, out, _ = run("train", *args, "--steps", 1, "--json")
+    assert status == 0
+    assert json.loads(out)["steps"] == 1
+
+
 def test_networks_are_listed(run):
     status, out, _ = run("networks", "--json")
     rows = {row["name"]: row for row in json.loads(out)}

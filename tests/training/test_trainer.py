@@ -101,6 +101,22 @@ def test_fine_tuning_starts_from_given_weights(tmp_path, out):
         assert torch.allclose(weights[name], value, atol=1e-6)
 
 
+def test_a_resumed_fine_tuning_keeps_the_scaling_it_began_with(tmp_path, out):
+    list(train(CONFIG, PSF, out))
+    start, tuned = load_model(out), tmp_path / "tuned.safetensors"
+    bright = CONFIG.simulation.replace(photons=(3000, 12000))
+    config = CONFIG.replace(simulation=bright.model_dump(), steps=2)
+    list(train(config, PSF, tuned, init=start))
+    tuned.unlink()  # so that the resumed run writes it
+    list(train(config.replace(steps=4), PSF, tuned, resume=True))
+    assert load_model(tuned).info.scaling == start.info.scaling
+
+
+def test_too_few_frames_for_the_window_are_refused(out):
+    with pytest.raises(ValueError, match="at least the 3"):
+        next(train(CONFIG.replace(frames=2), PSF, out))
+
+
 def test_learning_rate_rises_then_falls_to_zero():
     config = CONFIG.replace(warmup_steps=10, learning_rate=1.0)
     assert learning_rate(0.0, 0, config) == pytest.approx(0.1)

@@ -84,6 +84,8 @@ def _settings(
 
     settings: TrainingConfig = load_yaml(TrainingConfig, config) if config else TrainingConfig()
     changes = {name: value for name, value in options.items() if value is not None}
+    if options["steps"] is not None:
+        changes["minutes"] = None  # the command line's length counts, not the file's
     if camera is not None:
         changes["camera"] = load_yaml(CameraConfig, camera)
     given = {

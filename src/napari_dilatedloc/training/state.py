@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from napari_dilatedloc.config import TrainingConfig
+from napari_dilatedloc.config import ScalingConfig, TrainingConfig
 from napari_dilatedloc.files import replacing
 
 COUNTERS = ("step", "seconds", "cpu_seconds", "best")
@@ -34,6 +34,8 @@ class TrainingState:
         With its moments.
     generator : torch.Generator
         Source of all simulated data.
+    scaling : ScalingConfig
+        What the network's numbers mean; fine-tuning keeps that of the weights it began with.
     step : int
         Steps done.
     seconds, cpu_seconds : float
@@ -46,20 +48,21 @@ class TrainingState:
     average: nn.Module
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
+    scaling: ScalingConfig
     step: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     best: float = float("-inf")
 
 
-def new_state(network: nn.Module, config: TrainingConfig) -> TrainingState:
+def new_state(network: nn.Module, config: TrainingConfig, scaling: ScalingConfig) -> TrainingState:
     """State before the first step."""
     average = copy.deepcopy(network).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     generator = torch.Generator().manual_seed(config.seed)
-    return TrainingState(network, average, optimizer, generator)
+    return TrainingState(network, average, optimizer, generator, scaling)
 
 
 @torch.no_grad()
@@ -83,6 +86,7 @@ def save_state(path: Path, state: TrainingState, config: TrainingConfig) -> None
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in values.items()}
     header = {
         "config": config.model_dump_json(),
+        "scaling": state.scaling.model_dump_json(),
         "counters": json.dumps({name: getattr(state, name) for name in COUNTERS}),
     }
     plain = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
@@ -108,6 +112,7 @@ def load_state(path: Path, state: TrainingState, config: TrainingConfig) -> None
         )
     _load_optimizer(state.optimizer, tensors)
     state.generator.set_state(tensors["generator"])
+    state.scaling = ScalingConfig.model_validate_json(header["scaling"])
     for name, value in json.loads(header["counters"]).items():
         setattr(state, name, value)
 
@@ -123,7 +128,7 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
 
 
 def _same_settings(path: Path, header: dict[str, str], config: TrainingConfig) -> None:
-    if "config" not in header:
+    if not {"config", "scaling", "counters"} <= header.keys():
         raise CheckpointError(f"{path} is not a training checkpoint; remove it")
     before = TrainingConfig.model_validate_json(header["config"])
     for name in TrainingConfig.model_fields.keys() - {"steps", "minutes", "device"}:

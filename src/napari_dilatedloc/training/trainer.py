@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from napari_dilatedloc import __version__
 from napari_dilatedloc.camera import build_camera
-from napari_dilatedloc.config import ModelInfo, ScalingConfig, TrainingConfig
+from napari_dilatedloc.config import ModelInfo, TrainingConfig
 from napari_dilatedloc.evaluation import Evaluation
 from napari_dilatedloc.inference.device import autocast_for, choose_device, fast_bfloat16
 from napari_dilatedloc.network.checkpoint import Model, save_model
@@ -127,7 +127,7 @@ def train(
         raise FileExistsError(f"{out} is there already; resume, or give another name or remove it")
     run = _Run(config, psf, out, init)
     if resume:
-        load_state(checkpoint_path(out), run.state, config)
+        load_state(checkpoint_path(out), run.state, run.config)
     while run.progress() < 1 and not (stop is not None and stop.is_set()):
         yield run.advance()
 
@@ -136,20 +136,26 @@ class _Run:
     """The parts of a run and how they move together."""
 
     def __init__(self, config: TrainingConfig, psf: PSF, out: Path, init: Model | None) -> None:
+        if init:
+            config = config.replace(network=init.info.network)
         self.config, self.psf, self.out = config, psf, out
         self.device = choose_device(config.device)
-        self.name = init.info.network if init else config.network
-        network = _start_network(self.name, config.seed)
+        network = _start_network(config.network, config.seed)
+        self.window = as_network(network).window
+        if config.frames < self.window:
+            raise ValueError(
+                f"frames must be at least the {self.window} that {config.network} sees at once, "
+                f"got {config.frames}; use {self.window + 2}"
+            )
         if init:
             network.load_state_dict(init.network.state_dict())
         network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.state: TrainingState = new_state(network.train(), config)
         self.camera = build_camera(config.camera)
         self.simulator = Simulator(psf, self.camera, config.simulation)
-        self.scaling: ScalingConfig = (
+        scaling = (
             init.info.scaling if init else scaling_for(config.simulation, self.simulator.z_range_nm)
         )
-        self.window = as_network(network).window
+        self.state: TrainingState = new_state(network.train(), config, scaling)
         self.bad_steps = 0
         self.validation: ValidationSet = make_validation_set(
             self.simulator,
@@ -220,15 +226,17 @@ class _Run:
                 config.batch, config.frames, (side, side), self.state.generator
             )
             targets = make_targets(batch, self.window, config.simulation.min_photons)
-            frames = normalize(self.camera.to_photons(batch.adu), self.scaling).to(self.device)
+            frames = normalize(self.camera.to_photons(batch.adu), self.state.scaling).to(
+                self.device
+            )
         wants = config.precision == "bfloat16" or (
             config.precision == "auto" and fast_bfloat16(self.device)
         )
         with autocast_for(self.device, "bfloat16" if wants else "float32"):
             raw = self.state.network(frames).flatten(0, 1)
         channels = as_network(self.state.network).channels
-        prediction = activate(raw, channels, self.scaling)
-        return loss_terms(prediction, targets.to(self.device), self.scaling.bg_scale)
+        prediction = activate(raw, channels, self.state.scaling)
+        return loss_terms(prediction, targets.to(self.device), self.state.scaling.bg_scale)
 
     def _count_bad_step(self) -> None:
         self.bad_steps += 1
@@ -245,7 +253,7 @@ class _Run:
             self.state.average,
             self.validation,
             camera=self.camera,
-            scaling=self.scaling,
+            scaling=self.state.scaling,
             pixel_size_nm=self.psf.config.pixel_size_nm,
             threshold=ModelInfo.model_fields["threshold"].default,
             min_photons=max(config.simulation.min_photons, config.simulation.photons[1] / 10),
@@ -260,8 +268,8 @@ class _Run:
 
     def _info(self, evaluation: Evaluation) -> ModelInfo:
         return ModelInfo(
-            network=self.name,
-            scaling=self.scaling,
+            network=self.config.network,
+            scaling=self.state.scaling,
             camera=self.config.camera,
             psf=self.psf.config,
             simulation=self.config.simulation,
