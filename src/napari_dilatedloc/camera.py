@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_dilatedloc.config import CameraConfig, EMCCDConfig
+from napari_dilatedloc.config import CameraConfig, EMCCDConfig, PixelNoise
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,19 @@ class Camera:
     def excess_noise(self) -> float:
         """Factor on the shot-noise variance: 2 for an EMCCD at high gain, else 1."""
         return 2.0 if self.em_gain > 1 else 1.0
+
+    @property
+    def noise(self) -> PixelNoise:
+        """Noise of a typical pixel in photons; of a map its median is taken.
+
+        Shot noise, excess noise, spurious charge, read noise and the converter's rounding
+        (variance 1/12 ADU^2).
+        """
+        read_e = float(self.read_noise_e.median()) / self.em_gain
+        rounding_e2 = (float(self.e_per_adu.median()) / self.em_gain) ** 2 / 12
+        floor_e2 = self.excess_noise * self.config.spurious_e + read_e**2 + rounding_e2
+        qe = self.config.qe
+        return PixelNoise(excess=self.excess_noise / qe, floor_photons2=floor_e2 / qe**2)
 
     def to(self, device: torch.device | str) -> Camera:
         """Same camera on another device."""

@@ -75,9 +75,102 @@ class SplinePSFConfig(Config):
     z_range_nm: Range = Field(description="z the PSF is used over, nm")
     z_min_nm: float = Field(description="z of the first knot, nm")
     z_step_nm: float = Field(gt=0, description="distance of knots in z, nm")
+    oversampling: int = Field(1, ge=1, le=4, description="knots per pixel along y and x")
 
 
-PSFConfig = Annotated[GaussianPSFConfig | SplinePSFConfig, Field(discriminator="kind")]
+class FieldSplinePSFConfig(SplinePSFConfig):
+    """Spline volumes at the nodes of a grid on the chip; between them images are interpolated."""
+
+    kind: Literal["field-spline"] = "field-spline"  # type: ignore[assignment]
+    rows_px: tuple[float, ...] = Field(min_length=1, description="y of the grid's nodes, chip px")
+    columns_px: tuple[float, ...] = Field(min_length=1, description="x of the nodes, chip px")
+
+
+ZernikeCoefficient = tuple[int, int, float]
+"""(n, m, nm rms): radial order, azimuthal frequency (negative: sine) and size of one mode."""
+
+
+class VectorialPSFConfig(Config):
+    """High-NA PSF of a freely rotating dipole behind layers of medium, cover slip and immersion.
+
+    Lengths are nm in the sample. z = 0 lies `depth_nm` above the cover slip, where the objective is
+    focused (paraxially); z grows away from the cover slip.
+    """
+
+    kind: Literal["vectorial"] = "vectorial"
+    pixel_size_nm: float = Field(108.0, gt=0, description="camera pixel, nm")
+    roi_size: int = Field(31, ge=7, description="side of the square ROI, px (odd)")
+    z_range_nm: Range = Field((-700.0, 700.0), description="z the PSF is used over, nm")
+    na: float = Field(1.5, gt=0, description="numerical aperture")
+    wavelength_nm: float = Field(670.0, gt=0, description="emission wavelength in vacuum, nm")
+    n_medium: float = Field(1.406, ge=1, description="refractive index around the molecules")
+    n_cover: float = Field(1.524, ge=1, description="refractive index of the cover slip")
+    n_immersion: float = Field(1.518, ge=1, description="refractive index of the immersion")
+    depth_nm: float = Field(0.0, ge=0, description="height of z = 0 above the cover slip, nm")
+    zernike_nm: tuple[ZernikeCoefficient, ...] = Field(
+        (), description="aberrations as (n, m, nm rms), Noll normalization"
+    )
+    blur_y_px: float = Field(0.5, ge=0, description="Gaussian blur along y, px, pixel included")
+    blur_x_px: float = Field(0.5, ge=0, description="Gaussian blur along x, px, pixel included")
+    n_pupil: int = Field(64, ge=16, description="pupil samples along a diameter")
+
+    @model_validator(mode="after")
+    def _light_arrives(self) -> Self:
+        if self.na >= min(self.n_cover, self.n_immersion):
+            raise ValueError(
+                f"na must be smaller than n_cover and n_immersion, got na {self.na}, n_cover "
+                f"{self.n_cover}, n_immersion {self.n_immersion}; correct them"
+            )
+        return self
+
+
+class FieldPSFConfig(Config):
+    """Vectorial PSF whose aberrations change over the chip.
+
+    The coefficients stand on a coarse grid of chip positions and travel beside this as a tensor
+    (rows, columns, modes), nm rms; between the grid's nodes they are interpolated.
+    """
+
+    kind: Literal["field"] = "field"
+    optics: VectorialPSFConfig = Field(description="all that does not change over the chip")
+    modes: tuple[tuple[int, int], ...] = Field(description="(n, m) of each coefficient")
+    rows_px: tuple[float, ...] = Field(min_length=1, description="y of the grid's nodes, chip px")
+    columns_px: tuple[float, ...] = Field(min_length=1, description="x of the nodes, chip px")
+
+    @property
+    def pixel_size_nm(self) -> float:
+        """Camera pixel, nm."""
+        return self.optics.pixel_size_nm
+
+    @property
+    def roi_size(self) -> int:
+        """Side of the square ROI, px."""
+        return self.optics.roi_size
+
+    @property
+    def z_range_nm(self) -> Range:
+        """Range of z the PSF is used over, nm."""
+        return self.optics.z_range_nm
+
+
+PSFConfig = Annotated[
+    GaussianPSFConfig
+    | SplinePSFConfig
+    | FieldSplinePSFConfig
+    | VectorialPSFConfig
+    | FieldPSFConfig,
+    Field(discriminator="kind"),
+]
+
+
+class PixelNoise(Config):
+    """Noise of one camera pixel in photons: ``variance = excess * mean + floor_photons2``.
+
+    The default is pure shot noise. For a camera `camera.Camera.noise` gives it.
+    """
+
+    excess: float = Field(1.0, gt=0, description="variance per photon: 1/QE, twice that for EM")
+    floor_photons2: float = Field(0.0, ge=0, description="variance without light, photons^2")
 
 
 class SimulationConfig(Config):

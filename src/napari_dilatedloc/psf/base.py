@@ -25,7 +25,7 @@ class PSF(Protocol):
         """Arrays that must travel with `config` to rebuild the PSF (empty for a formula)."""
         ...
 
-    def rois(self, z_nm: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    def rois(self, z_nm: Tensor, y: Tensor, x: Tensor, place: Tensor | None = None) -> Tensor:
         """Images of emitters that each send one photon.
 
         Parameters
@@ -35,6 +35,9 @@ class PSF(Protocol):
             the last measured slice is used.
         y, x : Tensor
             Offset from the ROI's centre pixel ``roi_size // 2``, px, shape (N,), within +-0.5.
+        place : Tensor, optional
+            Where on the chip the ROI's centre pixel is, (N, 2) as (y, x) in px. Only a PSF that
+            changes over the chip looks at it; there None is the middle of its map.
 
         Returns
         -------

@@ -45,7 +45,7 @@ class GaussianPSF:
         )
         return width_y, width_x
 
-    def rois(self, z_nm: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    def rois(self, z_nm: Tensor, y: Tensor, x: Tensor, place: Tensor | None = None) -> Tensor:
         """Images of emitters that each send one photon; see `base.PSF.rois`."""
         width_y, width_x = self.widths(z_nm)
         rows = self._profile(y, width_y)

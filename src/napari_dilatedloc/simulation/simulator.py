@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_dilatedloc.camera import Camera, build_camera
-from napari_dilatedloc.config import CameraConfig, Range, SimulationConfig
+from napari_dilatedloc.config import CameraConfig, FieldSplinePSFConfig, Range, SimulationConfig
 from napari_dilatedloc.psf.base import PSF
+from napari_dilatedloc.psf.compile import fast_psf
 from napari_dilatedloc.simulation.background import sample_background
-from napari_dilatedloc.simulation.emitters import EmitterBatch, sample_emitters
+from napari_dilatedloc.simulation.emitters import EmitterBatch, sample_emitters, uniform
 from napari_dilatedloc.table import Emitters
 
 CHUNK_FRAMES = 200  # frames rendered at a time by `simulate_movie`
@@ -40,17 +41,27 @@ class SimulatedBatch:
 
 
 def render_emitters(
-    psf: PSF, emitters: EmitterBatch, movies: int, frames: int, size: tuple[int, int]
+    psf: PSF,
+    emitters: EmitterBatch,
+    movies: int,
+    frames: int,
+    size: tuple[int, int],
+    origin: Tensor | None = None,
 ) -> Tensor:
     """Expected photons of emitters without background, (movies, frames, H, W).
 
     Each ROI is added to a canvas with a border, so that molecules outside the patch shine in.
+    `origin` (movies, 2) says where on the chip each movie's first pixel is (y, x, px), for a PSF
+    that changes over the chip; without it the first pixel is the chip's.
     """
     height, width = size
     roi = psf.config.roi_size
     border = roi + roi // 2
     row, col = torch.round(emitters.y), torch.round(emitters.x)
-    values = psf.rois(emitters.z_nm, emitters.y - row, emitters.x - col)
+    place = torch.stack([row, col], dim=1)
+    if origin is not None:
+        place = place + origin[emitters.movie]
+    values = psf.rois(emitters.z_nm, emitters.y - row, emitters.x - col, place)
     values = values * emitters.photons[:, None, None]
     tall, wide = height + 2 * border, width + 2 * border
     image = emitters.movie * frames + emitters.frame
@@ -71,7 +82,7 @@ class Simulator:
     Parameters
     ----------
     psf : PSF
-        Unit-photon spots.
+        Unit-photon spots; compiled if it is not fast already.
     camera : Camera
         Turns photons into counts.
     config : SimulationConfig
@@ -79,7 +90,7 @@ class Simulator:
     """
 
     def __init__(self, psf: PSF, camera: Camera, config: SimulationConfig) -> None:
-        self.psf = psf
+        self.psf = fast_psf(psf).to(camera.baseline.device)
         self.camera = camera
         self.config = config
 
@@ -103,8 +114,23 @@ class Simulator:
             generator=generator,
         )
         bg = sample_background(self.config.bg, movies, size, generator)
-        expected = render_emitters(self.psf, emitters, movies, frames, size) + bg[:, None]
-        return SimulatedBatch(self.camera.to_adu(expected, generator), emitters, bg)
+        origin = self._origin(movies, size, generator)
+        light = render_emitters(self.psf, emitters, movies, frames, size, origin)
+        return SimulatedBatch(self.camera.to_adu(light + bg[:, None], generator), emitters, bg)
+
+    def _origin(
+        self, movies: int, size: tuple[int, int], generator: torch.Generator
+    ) -> Tensor | None:
+        """Where on the chip each movie is, (movies, 2) px: anywhere the PSF's map reaches."""
+        grid = self.psf.config
+        if not isinstance(grid, FieldSplinePSFConfig):
+            return None
+        axes = zip((grid.rows_px, grid.columns_px), size, strict=True)
+        places = [
+            uniform(movies, (nodes[0], max(nodes[0], nodes[-1] - length)), generator)
+            for nodes, length in axes
+        ]
+        return torch.stack(places, dim=1)
 
 
 def simulate_movie(
@@ -151,7 +177,7 @@ def simulate_movie(
         generator=generator,
     )
     bg = sample_background(config.bg, 1, size, generator)
-    movie = film(psf, build_camera(camera), emitters, bg[0], frames, generator)
+    movie = film(fast_psf(psf), build_camera(camera), emitters, bg[0], frames, generator)
     return movie, to_table(emitters, size)
 
 
