@@ -264,3 +264,136 @@ def test_real_vortex_bead(data_dir):
     stack = tifffile.imread(data_dir / "vortex-bead" / "bead180_oil.tif")
     calibration = calibrate_beads(stack, pixel_size_nm=65, z_step_nm=20, roi_size=25)
     assert [bead.kept for bead in calibration.beads] == [True]
+
+
+def test_two_stacks_are_pooled(stack, calibration):
+    """Beads of two stacks, one with fewer slices, give the model of the one with all of them."""
+    first = bead_stack(PLACES[:3], HEIGHTS[:3], PHOTONS[:3], seed=1)
+    second = bead_stack(PLACES[3:], HEIGHTS[3:], PHOTONS[3:], seed=2)[2:-2]
+    pooled = calibrate_beads([first, second], pixel_size_nm=100, z_step_nm=STEP, roi_size=21)
+    assert [bead.stack for bead in pooled.beads] == [0, 0, 0, 1, 1]
+    assert all(bead.kept for bead in pooled.beads)
+    z = torch.tensor([-400.0, 0.0, 400.0])
+    expected = calibration.psf.rois(z, 0 * z, 0 * z)
+    error = pooled.psf.rois(z, 0 * z, 0 * z) - expected
+    assert (error.abs().amax((1, 2)) / expected.amax((1, 2))).max() < 0.02
+    order = nearest(pooled.beads, PLACES)
+    found = np.array([bead.z_nm for bead in pooled.beads])[order]
+    np.testing.assert_allclose(found, HEIGHTS - np.median(HEIGHTS), atol=4.0)
+
+
+def test_positions_are_given_for_each_stack(stack):
+    settings = {"pixel_size_nm": 100, "z_step_nm": STEP, "roi_size": 21}
+    given = [[tuple(PLACES[0])], [tuple(PLACES[2])]]
+    beads = calibrate_beads([stack, stack], positions=given, **settings).beads
+    assert [(bead.stack, round(bead.y), round(bead.x)) for bead in beads] == [
+        (0, 25, 25),
+        (1, 75, 25),
+    ]
+    with pytest.raises(ValueError, match="for each of 2 stacks, got 5"):
+        calibrate_beads([stack, stack], positions=[tuple(p) for p in PLACES], **settings)
+
+
+def test_images_of_a_bead_are_the_model_at_its_place(calibration):
+    for seen in calibration.images:
+        bead = calibration.beads[seen.bead]
+        z = torch.as_tensor(seen.z_nm, dtype=torch.float32)
+        y, x = (torch.full_like(z, value - round(value)) for value in (bead.y, bead.x))
+        model = bead.photons * calibration.psf.rois(z, y, x).numpy() + bead.bg
+        inside = slice(4, -4)
+        error = (seen.images - model)[inside]
+        assert error.std() < 0.01 * model.max()
+    assert np.nanmax(calibration.slice_residual) < 0.01
+    assert len(calibration.z_nm) == len(calibration.measured) == len(calibration.slice_residual)
+
+
+def test_saturated_beads_are_left_out_when_others_are_not():
+    stack = bead_stack(PLACES, HEIGHTS, [4e5, 4e5, 4e5, 4e5, 9e5])
+    clipped = np.minimum(stack, int(0.6 * stack.max()))
+    beads = calibrate_beads(clipped, pixel_size_nm=100, z_step_nm=STEP, roi_size=21).beads
+    reasons = [beads[i].reason for i in nearest(beads, PLACES)]
+    assert reasons[:4] == [""] * 4
+    assert reasons[4].startswith("saturated: up to ")
+    known = calibrate_beads(stack, pixel_size_nm=100, z_step_nm=STEP, roi_size=21, max_adu=3e4)
+    assert [b.saturated > 0 for b in known.beads] == [
+        stack[:, round(b.y) - 8 : round(b.y) + 9, round(b.x) - 8 : round(b.x) + 9].max() >= 3e4
+        for b in known.beads
+    ]
+
+
+def test_a_drifting_bead_is_left_out():
+    """One of five beads walks by 1.6 px (160 nm) in y over the stack."""
+
+    class Walking:
+        def rois(self, z, y, x):
+            walk = 1.6 * torch.linspace(-0.5, 0.5, len(z)) if abs(float(x[0]) - 0.35) < 1e-6 else 0
+            return GaussianPSF(TRUTH.config.replace(roi_size=41)).rois(z, y + walk, x)
+
+    stack = bead_stack(PLACES, 0 * HEIGHTS, [1e5] * 5, psf=Walking())
+    beads = calibrate_beads(stack, pixel_size_nm=100, z_step_nm=STEP, roi_size=21).beads
+    ordered = [beads[i] for i in nearest(beads, PLACES)]
+    assert [bead.kept for bead in ordered] == [True] * 4 + [False]
+    assert ordered[4].reason.startswith("moved by ")
+    assert ordered[4].drift_y_nm == pytest.approx(160, rel=0.15)
+    assert ordered[4].drift_x_nm == pytest.approx(0, abs=10)
+    assert max(bead.drift_nm for bead in ordered[:4]) < 10
+    falling = calibrate_beads(
+        stack, pixel_size_nm=100, z_step_nm=STEP, roi_size=21, z_direction="down"
+    ).beads
+    assert falling[nearest(falling, PLACES)[4]].drift_y_nm == pytest.approx(160, rel=0.15)
+
+
+def test_a_bead_of_another_size_is_left_out():
+    wide = TRUTH.config.replace(roi_size=41, sigma_nm=TRUTH.config.sigma_nm * 1.25)
+
+    class OneWide:
+        def rois(self, z, y, x):
+            wider = abs(float(x[0]) - 0.35) < 1e-6
+            config = wide if wider else TRUTH.config.replace(roi_size=41)
+            return GaussianPSF(config).rois(z, y, x)
+
+    stack = bead_stack(PLACES, 0 * HEIGHTS, [1e5] * 5, psf=OneWide())
+    beads = calibrate_beads(stack, pixel_size_nm=100, z_step_nm=STEP, roi_size=21).beads
+    ordered = [beads[i] for i in nearest(beads, PLACES)]
+    assert [bead.kept for bead in ordered] == [True] * 4 + [False]
+    assert "wider than the other beads" in ordered[4].reason
+    assert ordered[4].size == pytest.approx(1.25, abs=0.06)
+
+
+def test_dim_spots_are_listed_as_such():
+    places = [*PLACES[:3], PLACES[4]]
+    stack = bead_stack(places, [0] * 4, [2e5, 2e5, 2e5, 1e4])
+    beads = calibrate_beads(stack, pixel_size_nm=100, z_step_nm=STEP, roi_size=21).beads
+    dim = beads[nearest(beads, np.array(places))[3]]
+    assert not dim.kept
+    assert dim.reason.startswith("too dim: ")
+    assert dim.reason.endswith("% of the brightest bead")
+    settings = {"pixel_size_nm": 100, "z_step_nm": STEP, "roi_size": 21, "threshold": 0.02}
+    assert len(calibrate_beads(stack, **settings).kept) == 4
+
+
+def test_a_small_crop_shrinks_the_roi():
+    """A crop of 27 px around a bead that is off its middle has room for 19 px, not for 25."""
+    stack = bead_stack(PLACES[-1:], [0], [2e5])[:, 39:66, 39:66]
+    calibration = calibrate_beads(stack, pixel_size_nm=100, z_step_nm=STEP, roi_size=25)
+    assert calibration.psf.config.roi_size == 19
+    assert "No bead has room for a ROI of 25 px, so 19 px are used" in calibration.notes[0]
+    z = torch.tensor([-300.0, 0.0, 300.0])
+    expected = GaussianPSF(TRUTH.config.replace(roi_size=19)).rois(z, 0 * z, 0 * z)
+    error = calibration.psf.rois(z, 0 * z, 0 * z) - expected
+    assert (error.abs().amax((1, 2)) / expected.amax((1, 2))).max() < 0.05
+
+
+def test_real_tetrapod_anywhere_in_the_stack(data_dir):
+    """Shifted within its frame the tetrapod is centred on the same place, near its middle."""
+    stack = tifffile.imread(data_dir / "tetrapod-beads" / "tetrapod_bead_stack.tiff")
+    settings = {"pixel_size_nm": 110, "z_step_nm": 100, "roi_size": 51}
+    here = calibrate_beads(stack, **settings).beads[0]
+    moved = np.pad(stack, ((0, 0), (0, 31), (0, 0)))[:, 31:, :]
+    moved = np.pad(moved, ((0, 0), (0, 0), (28, 0)))
+    there = calibrate_beads(moved, **settings).beads[0]
+    assert (there.y + 31, there.x - 28) == pytest.approx((here.y, here.x), abs=0.02)
+    light = stack.astype(float).sum(0)
+    grid_y, grid_x = np.mgrid[: stack.shape[1], : stack.shape[2]]
+    middle = (light * grid_y).sum() / light.sum(), (light * grid_x).sum() / light.sum()
+    assert (here.y, here.x) == pytest.approx(middle, abs=0.6)

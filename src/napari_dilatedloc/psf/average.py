@@ -24,15 +24,21 @@ CANDIDATES = 3
 """Beads tried as the first model; the one most others resemble is taken."""
 
 
+class NoRoomError(ValueError):
+    """No bead has room for the ROI; a smaller one may do."""
+
+
 @dataclass(frozen=True)
 class BeadFit:
     """Where a bead is and how it compares with the model.
 
     ``stack(p) = amplitude * model(p - (z, y, x)) + bg``; z in slices, y and x in px of the stack.
-    `field_bg` is the background seen around the bead, `number` its place in the list of beads.
+    `field_bg` is the background seen around the bead, `number` its place in the list of beads,
+    `stack` the stack it lies in; `barred` says why it must stay out of the average.
     """
 
     number: int
+    stack: int
     z: float
     y: float
     x: float
@@ -41,6 +47,7 @@ class BeadFit:
     field_bg: float
     correlation: float = 1.0
     kept: bool = True
+    barred: str = ""
 
     def moved(self, z: float, y: float, x: float) -> BeadFit:
         """Shift in slices and px."""
@@ -48,12 +55,17 @@ class BeadFit:
 
     def judge(self, min_correlation: float) -> BeadFit:
         """Keep or reject by the correlation."""
-        return replace(self, kept=self.correlation >= min_correlation and self.amplitude > 0)
+        good = self.correlation >= min_correlation and self.amplitude > 0
+        return replace(self, kept=good and not self.barred)
+
+    def bar(self, reason: str) -> BeadFit:
+        """Keep it out of the average from now on."""
+        return replace(self, kept=False, barred=reason)
 
     def reason(self, min_correlation: float) -> str:
         """Why the bead is not used; empty if it is."""
-        if self.kept:
-            return ""
+        if self.kept or self.barred:
+            return self.barred
         if self.correlation <= -1:
             return "could not be aligned with the others"
         return f"correlation {self.correlation:.3f} with the average is below {min_correlation}"
@@ -75,7 +87,7 @@ class Average:
     first : int
         Slice of the stack that is the volume's first one.
     n_slices : int
-        Slices of the stack.
+        Slices of the (longest) stack.
     residual : float
         Root mean square of bead minus average, relative to the peak.
     """
@@ -86,47 +98,51 @@ class Average:
     residual: float
 
 
-def first_fits(volume: Array, fits: Sequence[BeadFit], roi_size: int) -> list[BeadFit]:
+def first_fits(stacks: Sequence[Array], fits: Sequence[BeadFit], roi_size: int) -> list[BeadFit]:
     """Register all beads to the one that the others resemble most."""
     if len(fits) == 1:
         return list(fits)
     best: list[BeadFit] = []
     best_score = -np.inf
     for candidate in fits[:CANDIDATES]:
-        cut = crop(volume, candidate.y, candidate.x, roi_size)
+        cut = crop(stacks[candidate.stack], candidate.y, candidate.x, roi_size)
         if cut is None:
             continue
         model = coefficients_of(cut - candidate.field_bg)
         dy, dx = candidate.offset
-        fitted = [_fit(volume, fit, model, 0, (dy, dx), roi_size, SEARCH_Z) for fit in fits]
+        fitted = [
+            _fit(stacks, fit, model, -candidate.z, (dy, dx), roi_size, SEARCH_Z) for fit in fits
+        ]
         score = float(np.median([fit.correlation for fit in fitted]))
         if score > best_score:
             best, best_score = fitted, score
     return best
 
 
-def fit_all(volume: Array, fits: Sequence[BeadFit], model: Average, roi_size: int) -> list[BeadFit]:
+def fit_all(
+    stacks: Sequence[Array], fits: Sequence[BeadFit], model: Average, roi_size: int
+) -> list[BeadFit]:
     """Register all beads, also those rejected so far, to the average."""
     coefficients = coefficients_of(model.volume)
-    return [_fit(volume, fit, coefficients, model.first, (0.0, 0.0), roi_size, 0.0) for fit in fits]
+    return [_fit(stacks, fit, coefficients, model.first, (0.0, 0.0), roi_size, 0.0) for fit in fits]
 
 
 def _fit(
-    volume: Array,
+    stacks: Sequence[Array],
     fit: BeadFit,
     model: Array,
-    first: int,
+    first: float,
     centre: tuple[float, float],
     roi_size: int,
     search: float,
 ) -> BeadFit:
     """Register one bead; the model's emitter is at its centre pixel plus `centre`."""
-    cut = crop(volume, fit.y, fit.x, roi_size)
+    cut = crop(stacks[fit.stack], fit.y, fit.x, roi_size)
     if cut is None:
         return replace(fit, correlation=-1.0)
     dy, dx = fit.offset
     start = Shift(fit.z + first, dy - centre[0], dx - centre[1])
-    found: Registration = register(cut, model, start, search_z=search * len(volume))
+    found: Registration = register(cut, model, start, search_z=search * len(cut))
     row, column = round(fit.y), round(fit.x)
     return replace(
         fit,
@@ -139,30 +155,30 @@ def _fit(
     )
 
 
-def average(volume: Array, fits: Sequence[BeadFit], roi_size: int) -> Average:
+def average(stacks: Sequence[Array], fits: Sequence[BeadFit], roi_size: int) -> Average:
     """Mean of the kept beads, each moved to the centre pixel, scaled and freed of background.
 
     Beads weigh by their amplitude, as photon noise wants. Slices that fewer than half of the beads
     have are dropped. Backgrounds of single beads are only known relative to the model; the median
     of what is seen around the beads fixes their common level.
     """
-    cuts = ((fit, crop(volume, fit.y, fit.x, roi_size)) for fit in fits if fit.kept)
+    cuts = ((fit, crop(stacks[fit.stack], fit.y, fit.x, roi_size)) for fit in fits if fit.kept)
     kept = [(fit, cut) for fit, cut in cuts if cut is not None]
     if not kept:
-        raise ValueError(
+        raise NoRoomError(
             f"expected a bead {roi_size // 2 + 2} px away from the border once centred, got none; "
             "choose a smaller roi_size"
         )
-    n_slices = len(volume)
+    n_slices = max(len(stack) for stack in stacks)
     level = float(np.median([(fit.bg - fit.field_bg) / fit.amplitude for fit, _ in kept]))
     moved = []
     masks = []
     for fit, cut in kept:
         places = np.arange(n_slices) + fit.z
-        masks.append((places >= -0.5) & (places <= n_slices - 0.5))
+        masks.append((places >= -0.5) & (places <= len(cut) - 0.5))
         spline = coefficients_of((cut - fit.bg) / fit.amplitude + level)
         dy, dx = fit.offset
-        slices = np.clip(np.arange(n_slices, dtype=float), -0.5 - fit.z, n_slices - 0.5 - fit.z)
+        slices = np.clip(np.arange(n_slices, dtype=float), -0.5 - fit.z, len(cut) - 0.5 - fit.z)
         moved.append(read_shifted(spline, Shift(-fit.z, -dy, -dx), slices))
     covered = np.mean(masks, axis=0) >= 0.5
     first, last = int(np.argmax(covered)), n_slices - 1 - int(np.argmax(covered[::-1]))

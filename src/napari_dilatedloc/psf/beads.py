@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 
 Array = NDArray[np.float64]
+NAN = float("nan")
+FAINTEST = 0.02
+"""Spots below this part of the brightest one are not even listed as too dim."""
 
 
 @dataclass(frozen=True)
@@ -32,44 +35,97 @@ class Bead:
         Unit-photon model times this is the bead, in ADU of the stack; NaN where not compared.
     bg : float
         Background, ADU; NaN where not compared.
+    stack : int
+        Which of several stacks it lies in, from 0.
+    snr : float
+        Peak of the bead at its brightest slice over the noise of a pixel without light; infinite
+        where the background was removed, NaN where not compared.
+    saturated : int
+        Most clipped pixels in one slice.
+    residual : float
+        Root mean square of bead minus model, relative to the bead's peak.
+    size : float
+        Width relative to the average bead (1: alike).
+    drift_y_nm, drift_x_nm : float
+        Lateral movement from the first to the last slice as recorded, relative to the average
+        bead, nm.
+    drift_sigma_nm : float
+        Standard deviation of the larger one.
+    fading : float
+        Change of brightness from the first to the last slice as recorded, relative to the average
+        bead (-0.2: a fifth was lost).
     """
 
     y: float
     x: float
-    z_nm: float = float("nan")
+    z_nm: float = NAN
     kept: bool = True
     reason: str = ""
-    correlation: float = float("nan")
-    photons: float = float("nan")
-    bg: float = float("nan")
+    correlation: float = NAN
+    photons: float = NAN
+    bg: float = NAN
+    stack: int = 0
+    snr: float = NAN
+    saturated: int = 0
+    residual: float = NAN
+    size: float = NAN
+    drift_y_nm: float = NAN
+    drift_x_nm: float = NAN
+    drift_sigma_nm: float = NAN
+    fading: float = NAN
+
+    @property
+    def drift_nm(self) -> float:
+        """Length of the drift relative to the average bead, nm."""
+        return float(np.hypot(self.drift_y_nm, self.drift_x_nm))
 
     def reject(self, reason: str) -> Bead:
         """Mark as not used."""
         return replace(self, kept=False, reason=reason)
 
 
-def find_beads(stack: Array, roi_size: int) -> list[tuple[float, float]]:
+def find_beads(stack: Array, roi_size: int, threshold: float = 0.1) -> list[tuple[float, float]]:
     """Places (y, x) of beads, brightest first, px.
 
     The mean over z is smoothed with a Gaussian of an eighth of the ROI, which joins the lobes of
     one spot. A bead is a maximum above the median by six standard deviations of the noise (from the
-    median absolute second difference, which slow background does not touch) and by a tenth of the
-    brightest one.
+    median absolute second difference, which slow background does not touch) and by `threshold` of
+    the brightest one.
     """
+    return [(y, x) for y, x, part in _peaks(stack, roi_size) if part > threshold]
+
+
+def find_dim(
+    stack: Array, roi_size: int, threshold: float = 0.1
+) -> list[tuple[float, float, float]]:
+    """Spots (y, x, part of the brightest) under the threshold and apart from brighter ones."""
+    places: list[tuple[float, float]] = []
+    dim = []
+    for y, x, part in _peaks(stack, roi_size):
+        apart = all(max(abs(y - v), abs(x - u)) >= roi_size for v, u in places)
+        if FAINTEST < part <= threshold and apart:
+            dim.append((y, x, part))
+        places.append((y, x))
+    return dim
+
+
+def _peaks(stack: Array, roi_size: int) -> list[tuple[float, float, float]]:
+    """Maxima (y, x, height relative to the highest) out of the noise, brightest first."""
     mean = stack.mean(axis=0)
     sigma = max(1.0, roi_size / 8)
     smooth = gaussian_filter(mean, sigma)
     second = mean[:, 2:] - 2 * mean[:, 1:-1] + mean[:, :-2]
     noise = 1.4826 * float(np.median(np.abs(second - np.median(second)))) / np.sqrt(6)
     level = float(np.median(smooth))
-    threshold = level + max(
-        6 * noise / (2 * np.sqrt(np.pi) * sigma), 0.1 * (float(smooth.max()) - level)
-    )
+    height = smooth - level
     radius = max(2, round(1.5 * sigma))
-    peaks = (smooth == maximum_filter(smooth, 2 * radius + 1)) & (smooth > threshold)
+    peaks = (smooth == maximum_filter(smooth, 2 * radius + 1)) & (
+        height > 6 * noise / (2 * np.sqrt(np.pi) * sigma)
+    )
     places = np.argwhere(peaks)
-    order = np.argsort(-smooth[peaks], kind="stable")
-    return [(float(y), float(x)) for y, x in places[order]]
+    parts = height[peaks] / max(float(height.max()), 1e-300)
+    order = np.argsort(-parts, kind="stable")
+    return [(float(places[i, 0]), float(places[i, 1]), float(parts[i])) for i in order]
 
 
 def check_places(

@@ -129,23 +129,58 @@ class Optics:
             return z_nm.new_zeros((0, size_px, size_px))
         return torch.cat(parts)
 
+    def rois_and_slopes(
+        self,
+        z_nm: Tensor,
+        y: Tensor,
+        x: Tensor,
+        zernike_nm: Tensor,
+        blur_px: tuple[Tensor, Tensor],
+    ) -> tuple[Tensor, Tensor]:
+        """As `rois`, with the derivatives in all that acts on the phase of the pupil.
+
+        Returns
+        -------
+        rois : Tensor (N, R, R)
+            Photons per pixel.
+        slopes : Tensor (N, M + 3, R, R)
+            Per nm of each mode, per nm of z, per px of y and of x: each wave's derivative is the
+            wave times i times its phase's, so every slope costs one transform.
+        """
+        filter_y, filter_x = (self.pixel_filter(blur) for blur in blur_px)
+        modes = self.basis * (2 * pi / self.config.wavelength_nm)
+        rows = -self.k_px[:, None].expand_as(self.kz)
+        phases = torch.cat([modes, torch.stack([self.kz, rows, rows.T])])  # (M + 3, P, P)
+        step = max(1, int(CHUNK_BYTES / (8 * 5 * len(self.k_px) * 2 * len(self.samples_px))))
+        parts = []
+        for first in range(0, len(z_nm), step):
+            part = slice(first, first + step)
+            pupil = self._pupil(z_nm[part], y[part], x[part], zernike_nm)
+            field = self._focus(pupil)
+            light = [_power(field, field)]
+            light += [2 * _power(field, self._focus(pupil * (1j * phase))) for phase in phases]
+            parts.append(filter_y @ torch.stack(light, dim=1) @ filter_x.T)
+        every = torch.cat(parts)
+        return every[:, 0], every[:, 1:]
+
     def intensity(self, z_nm: Tensor, y: Tensor, x: Tensor, zernike_nm: Tensor) -> Tensor:
         """Light per px^2 at the image samples, (N, F, F)."""
+        field = self._focus(self._pupil(z_nm, y, x, zernike_nm))
+        return _power(field, field)
+
+    def _pupil(self, z_nm: Tensor, y: Tensor, x: Tensor, zernike_nm: Tensor) -> Tensor:
+        """Fields on the pupil with all their phase, (N, 5, P, P)."""
         wavefront = torch.einsum("...m,mvu->...vu", zernike_nm, self.basis)  # (N or none, P, P)
         phase = wavefront * (2 * pi / self.config.wavelength_nm)
         phase = phase + self.kz * z_nm[:, None, None]
         phase = phase - self.k_px[:, None] * y[:, None, None] - self.k_px * x[:, None, None]
-        size = self._amplitude(z_nm)
-        pupil = torch.polar(size, phase)[:, None] * self.fields  # (N, 5, P, P)
-        wave = torch.polar(
-            torch.ones((), dtype=self.k_px.dtype, device=self.k_px.device),
-            self.k_px[:, None] * self.samples_px,
-        )  # (P, F)
-        columns = pupil @ wave  # (N, 5, P, F)
-        field = columns.transpose(-1, -2) @ wave  # (N, 5, F of x, F of y)
-        weights = torch.tensor(FIELD_WEIGHTS, dtype=size.dtype, device=size.device)
-        square = field.real**2 + field.imag**2
-        return torch.einsum("c,ncxy->nyx", weights, square)
+        return torch.polar(self._amplitude(z_nm), phase)[:, None] * self.fields
+
+    def _focus(self, pupil: Tensor) -> Tensor:
+        """Fields at the image samples, (N, 5, F of x, F of y)."""
+        one = torch.ones((), dtype=self.k_px.dtype, device=self.k_px.device)
+        wave = torch.polar(one, self.k_px[:, None] * self.samples_px)  # (P, F)
+        return (pupil @ wave).mT @ wave
 
     def _amplitude(self, z_nm: Tensor) -> Tensor:
         """Factor (N, P, P) on the fields that makes their energy one photon at each height.
@@ -181,6 +216,13 @@ class Optics:
         weights = 2 * torch.trapezoid(spectrum * waves, frequency, dim=-1) / rate
         weights = weights * (distance.abs() <= MARGIN_PX)
         return (weights / weights.sum(dim=1, keepdim=True)).to(self.k_px.dtype)
+
+
+def _power(first: Tensor, second: Tensor) -> Tensor:
+    """Sum over the fields of Re(first* second), (N, F of y, F of x)."""
+    weights = torch.tensor(FIELD_WEIGHTS, dtype=first.real.dtype, device=first.device)
+    product = first.real * second.real + first.imag * second.imag
+    return torch.einsum("c,ncxy->nyx", weights, product)
 
 
 def _cutoff_per_px(config: VectorialPSFConfig) -> float:

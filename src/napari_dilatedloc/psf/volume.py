@@ -96,6 +96,27 @@ def read_shifted(coefficients: Array, shift: Shift, slices: Array) -> Array:
     return read_axis(rows, spline_matrix(width, np.arange(width, dtype=float) - shift.x), 2)
 
 
+def read_slopes(
+    coefficients: Array, shift: Shift, slices: NDArray[np.int64]
+) -> tuple[Array, Array, Array, Array]:
+    """Moved volume as `read_shifted` gives it, and its slopes along z, y and x per voxel."""
+    pixels = np.arange(coefficients.shape[1], dtype=np.float64)
+    places: list[Array] = [slices.astype(np.float64) - shift.z, pixels - shift.y, pixels - shift.x]
+    z, y, x = (spline_matrix(n, p) for n, p in zip(coefficients.shape, places, strict=True))
+    along_z, along_y, along_x = (
+        spline_matrix(n, p, derivative=True)
+        for n, p in zip(coefficients.shape, places, strict=True)
+    )
+    planes = read_axis(coefficients, z, 0)
+    rows = read_axis(planes, y, 1)
+    return (
+        read_axis(rows, x, 2),
+        read_axis(read_axis(read_axis(coefficients, along_z, 0), y, 1), x, 2),
+        read_axis(read_axis(planes, along_y, 1), x, 2),
+        read_axis(rows, along_x, 2),
+    )
+
+
 def common_slices(n_model: int, n_bead: int, shift_z: float) -> NDArray[np.int64]:
     """Slices of a bead that a model moved by `shift_z` covers."""
     slices = np.arange(n_bead)
@@ -158,22 +179,8 @@ def _step(bead: Array, model: Array, shift: Shift) -> Array:
     slices = common_slices(len(model), len(bead), shift.z)
     if len(slices) < max(2, len(bead) // 4):
         return np.zeros(3)
-    pixels = np.arange(bead.shape[1], dtype=np.float64)
-    places: list[Array] = [slices.astype(np.float64) - shift.z, pixels - shift.y, pixels - shift.x]
-    z, y, x = (spline_matrix(n, p) for n, p in zip(model.shape, places, strict=True))
-    slope_z, slope_y, slope_x = (
-        spline_matrix(n, p, derivative=True) for n, p in zip(model.shape, places, strict=True)
-    )
-    planes = read_axis(model, z, 0)
-    rows = read_axis(planes, y, 1)
-    moved_z = read_axis(read_axis(read_axis(model, slope_z, 0), y, 1), x, 2)
-    columns = (
-        read_axis(rows, x, 2),
-        np.ones((len(slices), *bead.shape[1:])),
-        -moved_z,
-        -read_axis(read_axis(planes, slope_y, 1), x, 2),
-        -read_axis(rows, slope_x, 2),
-    )
+    moved, slope_z, slope_y, slope_x = read_slopes(model, shift, slices)
+    columns = (moved, np.ones_like(moved), -slope_z, -slope_y, -slope_x)
     design = np.stack([column.ravel() for column in columns])
     normal = np.einsum("iv,jv->ij", design, design)  # no BLAS: see read_axis
     product = np.einsum("iv,v->i", design, bead[slices].ravel())
