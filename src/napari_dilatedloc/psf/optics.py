@@ -204,18 +204,22 @@ class Optics:
         roi = config.roi_size
         cutoff = _cutoff_per_px(config)
         rate = 1 / float(self.samples_px[1] - self.samples_px[0])
-        frequency = torch.linspace(0, 1, 257, dtype=torch.float64, device=blur_px.device)
+        frequency = torch.linspace(0, 1, 129, dtype=torch.float64, device=blur_px.device)
         frequency = frequency * (rate - cutoff)
         variance = (blur_px.double() ** 2 - 1 / 12).clamp_min(0)
         spectrum = torch.sinc(frequency) * torch.exp(-2 * pi**2 * variance * frequency**2)
         fall = ((frequency - cutoff) / (rate - 2 * cutoff)).clamp(0, 1)
         spectrum = spectrum * (0.5 + 0.5 * torch.cos(pi * fall))
-        pixels = torch.arange(roi, device=blur_px.device) - roi // 2
-        distance = pixels[:, None] - self.samples_px.double()
-        waves = torch.cos(2 * pi * distance[..., None] * frequency)
-        weights = 2 * torch.trapezoid(spectrum * waves, frequency, dim=-1) / rate
-        weights = weights * (distance.abs() <= MARGIN_PX)
-        return (weights / weights.sum(dim=1, keepdim=True)).to(self.k_px.dtype)
+        # all pixels share one filter, each at its own place among the samples
+        steps = round(MARGIN_PX * rate)
+        distance = torch.arange(-steps, steps + 1, device=blur_px.device) / rate
+        waves = torch.cos(2 * pi * distance[:, None] * frequency)
+        weights = torch.trapezoid(spectrum * waves, frequency, dim=-1)
+        weights = (weights / weights.sum()).to(self.k_px.dtype)
+        rows = torch.zeros(roi, len(self.samples_px), dtype=weights.dtype, device=weights.device)
+        starts = round(rate) * torch.arange(roi, device=weights.device)
+        columns = starts[:, None] + torch.arange(len(weights), device=weights.device)
+        return rows.scatter(1, columns, weights.expand(roi, -1))
 
 
 def _power(first: Tensor, second: Tensor) -> Tensor:
