@@ -76,9 +76,7 @@ def test_foreign_and_damaged_files(tmp_path, spline):
         load_psf(path)
     with h5py.File(path, "w") as file:
         file.create_dataset("locs", data=[1.0])
-    with pytest.raises(
-        PSFFileError, match="Picasso's coefficients, got locs"
-    ):
+    with pytest.raises(PSFFileError, match="Picasso's coefficients, got locs"):
         load_psf(path)
     save_psf(path, spline)
     with h5py.File(path, "a") as file:

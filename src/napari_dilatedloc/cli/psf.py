@@ -175,6 +175,7 @@ def _figures(
     if retrieval is not None:
         figures |= {
             "model_residual": retrieval.residual,
+            "na": retrieval.psf.config.na,
             "z_scale": retrieval.z_scale,
             "drift_nm": list(retrieval.drift_nm),
             "zernike_nm": [list(mode) for mode in retrieval.psf.config.zernike_nm],

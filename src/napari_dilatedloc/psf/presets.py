@@ -38,7 +38,19 @@ def _focus_depth_nm(stage_nm: float, n_medium: float, n_immersion: float) -> flo
 
 
 ASTIGMATISM = VectorialPSFConfig(
-    pixel_size_nm=108.0,
+    pixel_size_nm=100.0,
+    roi_size=31,
+    z_range_nm=(-700.0, 700.0),
+    na=1.49,
+    wavelength_nm=660.0,
+    n_medium=1.518,
+    n_cover=1.518,
+    n_immersion=1.518,
+    depth_nm=800.0,
+    zernike_nm=from_li_lab(((2, 2, 70.0),)),
+)
+SADDLE_POINT = VectorialPSFConfig(
+    pixel_size_nm=110.0,
     roi_size=31,
     z_range_nm=(-700.0, 700.0),
     na=1.5,
@@ -46,11 +58,6 @@ ASTIGMATISM = VectorialPSFConfig(
     n_medium=1.406,
     n_cover=1.524,
     n_immersion=1.518,
-    depth_nm=_focus_depth_nm(1000.0, 1.406, 1.518),
-    zernike_nm=from_li_lab(((2, 2, 70.0),)),
-)
-SADDLE_POINT = ASTIGMATISM.replace(
-    pixel_size_nm=110.0,
     depth_nm=_focus_depth_nm(800.0, 1.406, 1.518),
     zernike_nm=_all_21(SADDLE_POINT_WAVES, unit_nm=670.0),
     blur_y_px=0.57691746,

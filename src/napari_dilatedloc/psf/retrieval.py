@@ -28,7 +28,7 @@ from napari_dilatedloc.psf.bead_model import (
 )
 from napari_dilatedloc.psf.calibration import Calibration
 from napari_dilatedloc.psf.optics import Optics, build_optics
-from napari_dilatedloc.psf.retrieval_starts import Start, best_starts, vortex_pupil
+from napari_dilatedloc.psf.retrieval_starts import Start, best_start, vortex_pupil
 from napari_dilatedloc.psf.vectorial import VectorialPSF
 from napari_dilatedloc.psf.zernike import MODES_21
 
@@ -83,7 +83,11 @@ class Retrieval:
 
 
 def retrieve(
-    calibration: Calibration, optics: VectorialPSFConfig, *, adu_per_photon: float = 1.0
+    calibration: Calibration,
+    optics: VectorialPSFConfig,
+    *,
+    adu_per_photon: float = 1.0,
+    fit_aperture: bool = True,
 ) -> Retrieval:
     """Fit the aberrations of a microscope to the beads of a calibration.
 
@@ -97,6 +101,8 @@ def retrieve(
     adu_per_photon : float
         Variance per ADU of signal (gain, times 2 for an EMCCD); it only decides how bright pixels
         weigh against dim ones.
+    fit_aperture : bool
+        Look for a smaller aperture than the stated one, too; ``psf.config.na`` is what was found.
 
     Returns
     -------
@@ -115,7 +121,8 @@ def retrieve(
     )
     on_cover = config.replace(depth_nm=0.0)
     data, places = _bead_data(calibration, adu_per_photon)
-    start = best_starts(on_cover, data, places[0], _offsets(calibration))[0]
+    start = best_start(on_cover, data, places[0], _offsets(calibration), fit_aperture)
+    config, on_cover = (one.replace(na=start.aperture * one.na) for one in (config, on_cover))
     pupil = vortex_pupil(config.n_pupil, start.vortex)
     stage = build_optics(on_cover, MODES_21, pupil, scan="stage").to("cpu", torch.float32)
     first = _spread(start, places)
