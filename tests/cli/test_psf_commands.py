@@ -110,3 +110,23 @@ def test_convert_to_smap_and_back(run, tmp_path):
     status, _, err = run("convert-psf", tmp_path / "nothing.mat", tmp_path / "b.h5")
     assert status == 2
     assert "no such file" in err
+
+
+def test_a_phase_mask_with_its_microscope(run, tmp_path, data_dir):
+    """The printed mask of the mitochondria movie makes a spot with lobes that turn with z."""
+    mask = data_dir / "tetrapod-real" / "mask_tetrapod_printed.mat"
+    optics = tmp_path / "optics.yaml"
+    optics.write_text(
+        "kind: vectorial\nna: 1.45\nn_medium: 1.33\nn_cover: 1.518\nn_immersion: 1.518\n"
+        "pixel_size_nm: 110\nroi_size: 41\ndepth_nm: 2000\nz_range_nm: [-1500, 1500]\n"
+    )
+    status, _, err = run("convert-psf", mask, tmp_path / "psf.h5")
+    assert status == 2
+    assert "--optics" in err
+    status, _, err = run("convert-psf", mask, tmp_path / "psf.h5", "--optics", optics)
+    assert status == 0, err
+    z = torch.tensor([-1200.0, 1200.0])
+    first, last = load_psf(tmp_path / "psf.h5").rois(z, z * 0, z * 0)
+    assert first.max() < 0.05
+    overlap = (first * last).sum() / (first.norm() * last.norm())
+    assert overlap < 0.6

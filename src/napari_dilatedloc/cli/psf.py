@@ -213,12 +213,24 @@ def convert_psf(
         Literal["up", "down"],
         typer.Option(help="up: z as the other program counts it; down: turned around."),
     ] = "up",
+    optics: Annotated[
+        str | None,
+        typer.Option(help="Vectorial PSF (preset or .yaml) for a phase mask or FD-DeepLoc map."),
+    ] = None,
 ) -> None:
     """Turn a calibration file of another program into ours, or ours into SMAP's."""
+    from napari_dilatedloc.config import VectorialPSFConfig
     from napari_dilatedloc.psf.build import load_psf
+    from napari_dilatedloc.psf.formats.read import read_with_optics
 
     check_writable(out)
-    psf = load_psf(source, pixel_size_nm=pixel_size_nm, z_direction=z_direction)
+    if optics is None:
+        psf = load_psf(source, pixel_size_nm=pixel_size_nm, z_direction=z_direction)
+    else:
+        settings = load_psf(optics).config
+        if not isinstance(settings, VectorialPSFConfig):
+            raise ValueError(f"--optics must be a vectorial PSF, got {settings.kind}; use a preset")
+        psf = read_with_optics(source, settings)
     _write(out, psf)
     config = psf.config
     show(

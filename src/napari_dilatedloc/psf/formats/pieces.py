@@ -151,7 +151,8 @@ def choose_pixel_size(given: float | None, found: float | None, path: object) ->
     pixel_size = given if given is not None else found
     if pixel_size is None:
         raise PSFFileError(
-            f"{path} does not say how large a camera pixel is; give pixel_size_nm, for example 100"
+            f"{path} does not say how large a camera pixel is; give pixel_size_nm "
+            "(dilatedloc convert-psf FILE psf.h5 --pixel-size-nm 100)"
         )
     if not pixel_size > 0:
         raise PSFFileError(f"pixel_size_nm must be positive, got {pixel_size}; correct it")

@@ -16,7 +16,8 @@ from napari_dilatedloc.psf.base import PSF
 from napari_dilatedloc.psf.field import FieldPSF
 from napari_dilatedloc.psf.formats.decode import is_decode, read_decode
 from napari_dilatedloc.psf.formats.errors import PSFFileError
-from napari_dilatedloc.psf.formats.mask import phase_masks
+from napari_dilatedloc.psf.formats.fd_map import read_fd_map
+from napari_dilatedloc.psf.formats.mask import phase_masks, pupil_of_mask, read_phase_mask
 from napari_dilatedloc.psf.formats.mat import load_mat
 from napari_dilatedloc.psf.formats.picasso import read_picasso_gaussian, read_picasso_spline
 from napari_dilatedloc.psf.formats.smap import has_spline, read_smap
@@ -70,6 +71,33 @@ def read_foreign_psf(
     return reader(path, pixel_size_nm, z_direction)
 
 
+def read_with_optics(path: str | Path, optics: VectorialPSFConfig) -> PSF:
+    """PSF of a file that holds no optics: a phase mask (DeepSTORM3D) or a map of aberrations.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.mat`` with a square phase mask, or with FD-DeepLoc's ``aber_map``.
+    optics : VectorialPSFConfig
+        The microscope; coefficients in it stay and the file's come on top.
+
+    Returns
+    -------
+    PSF
+        A `VectorialPSF` with the mask, or a `FieldPSF`.
+    """
+    if "aber_map" in load_mat(Path(path)):
+        return _field(*read_fd_map(path, optics))
+    pupil = pupil_of_mask(
+        read_phase_mask(path),
+        na=optics.na,
+        wavelength_nm=optics.wavelength_nm,
+        pixel_size_nm=optics.pixel_size_nm,
+        n_pupil=optics.n_pupil,
+    )
+    return VectorialPSF(optics, pupil)
+
+
 def _mat(path: Path, pixel_size_nm: float | None, z_direction: Direction) -> PSF:
     variables = load_mat(path)
     if has_spline(variables):
@@ -80,7 +108,8 @@ def _mat(path: Path, pixel_size_nm: float | None, z_direction: Direction) -> PSF
         what = "a map of aberrations" if "aber_map" in variables else "a phase mask"
         raise PSFFileError(
             f"{path}: expected a whole PSF, got {what} without optics ({', '.join(variables)}); "
-            "read it together with the settings of a vectorial PSF"
+            "read it with the settings of a vectorial PSF (dilatedloc convert-psf FILE psf.h5 "
+            "--optics FILE.yaml)"
         )
     raise _unknown(
         path,
