@@ -8,7 +8,17 @@ import sys
 
 import typer
 
-from napari_dilatedloc.cli import demo, localize, psf, simulate, tables, train
+from napari_dilatedloc.cli import (
+    benchmark,
+    crlb,
+    demo,
+    design,
+    localize,
+    psf,
+    simulate,
+    tables,
+    train,
+)
 
 app = typer.Typer(
     name="dilatedloc",
@@ -20,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for group in (demo, simulate, psf, train, localize, tables):
+for group in (demo, simulate, psf, crlb, design, train, localize, tables, benchmark):
     group.register(app)
 
 

@@ -145,7 +145,8 @@ class Optics:
             Photons per pixel.
         slopes : Tensor (N, M + 3, R, R)
             Per nm of each mode, per nm of z, per px of y and of x: each wave's derivative is the
-            wave times i times its phase's, so every slope costs one transform.
+            wave times i times its phase's, so every slope costs one transform. That of z is whole
+            with ``scan="stage"``, where no amplitude changes with z.
         """
         filter_y, filter_x = (self.pixel_filter(blur) for blur in blur_px)
         modes = self.basis * (2 * pi / self.config.wavelength_nm)
@@ -174,7 +175,7 @@ class Optics:
         phase = wavefront * (2 * pi / self.config.wavelength_nm)
         phase = phase + self.kz * z_nm[:, None, None]
         phase = phase - self.k_px[:, None] * y[:, None, None] - self.k_px * x[:, None, None]
-        return torch.polar(self._amplitude(z_nm), phase)[:, None] * self.fields
+        return torch.polar(self.amplitude(z_nm), phase)[:, None] * self.fields
 
     def _focus(self, pupil: Tensor) -> Tensor:
         """Fields at the image samples, (N, 5, F of x, F of y)."""
@@ -182,7 +183,7 @@ class Optics:
         wave = torch.polar(one, self.k_px[:, None] * self.samples_px)  # (P, F)
         return (pupil @ wave).mT @ wave
 
-    def _amplitude(self, z_nm: Tensor) -> Tensor:
+    def amplitude(self, z_nm: Tensor) -> Tensor:
         """Factor (N, P, P) on the fields that makes their energy one photon at each height.
 
         Light beyond the critical angle reaches the pupil only from near the cover slip.
