@@ -1,6 +1,6 @@
 """Remake the screenshots of the documentation; look at them afterwards.
 
-xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots.py [MODEL]
+xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots.py [dock] [psf]
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import napari
+import numpy as np
+import torch
 from qtpy.QtWidgets import QApplication
 
 from napari_dilatedloc.gui.dock import DilatedLocDock
+from napari_dilatedloc.psf.build import build_psf
+from napari_dilatedloc.psf.presets import PRESETS
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1400, 900)
@@ -48,16 +52,27 @@ def save(viewer: napari.Viewer, name: str) -> None:
     logger.info("wrote %s", IMAGES / name)
 
 
-def main(model: str = "astigmatism") -> None:
-    """Sample, dock, run, result."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+def open_viewer() -> napari.Viewer:
+    """Empty window."""
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
     viewer.window.resize(*SIZE)
     settle()
-    viewer.open_sample("napari-dilatedloc", "blinking")
+    return viewer
+
+
+def open_dock(viewer: napari.Viewer) -> DilatedLocDock:
+    """Our dock."""
     _, dock = viewer.window.add_plugin_dock_widget("napari-dilatedloc", "DilatedLoc")
     assert isinstance(dock, DilatedLocDock)
-    dock.model_step.set_model(model)
+    return dock
+
+
+def take_dock() -> None:
+    """Sample, dock, run, result."""
+    viewer = open_viewer()
+    viewer.open_sample("napari-dilatedloc", "blinking")
+    dock = open_dock(viewer)
+    dock.model_step.set_model("astigmatism")
     settle()
     viewer.reset_view()
     dock.start()
@@ -68,6 +83,58 @@ def main(model: str = "astigmatism") -> None:
     viewer.dims.set_current_step(0, FRAME)
     save(viewer, "dock.png")
     viewer.close()
+
+
+BEAD_PSF = PRESETS["astigmatism"].replace(depth_nm=0.0)
+
+
+def bead_stack(z_step_nm: float = 50.0) -> np.ndarray:
+    """Simulated beads on a cover slip, slices of 100 x 120 px; one bead is too near the border."""
+    psf = build_psf(BEAD_PSF)
+    half = psf.config.roi_size // 2
+    low, high = psf.config.z_range_nm
+    z = torch.arange(low, high + 1, z_step_nm)
+    beads = [(26.3, 24.8, 2e5), (24.7, 66.2, 3e5), (62.4, 27.1, 2e5), (63.2, 71.6, 3e5)]
+    beads += [(43.1, 101.7, 2e5), (93.5, 50.3, 2e5)]
+    stack = np.full((len(z), 100 + 2 * half, 120 + 2 * half), 30.0)
+    for y, x, photons in beads:
+        row, column = round(y), round(x)
+        rois = psf.rois(z, torch.full_like(z, y - row), torch.full_like(z, x - column))
+        stack[:, row : row + 2 * half + 1, column : column + 2 * half + 1] += photons * rois.numpy()
+    inner = stack[:, half:-half, half:-half]
+    return np.random.default_rng(1).poisson(100 + inner).astype(np.uint16)
+
+
+def take_psf() -> None:
+    """Beads, calibration, PSF, curve."""
+    viewer = open_viewer()
+    viewer.add_image(bead_stack(), name="beads", colormap="gray")
+    dock = open_dock(viewer)
+    step = dock.psf_step
+    for section in dock.sections:
+        section.collapse(animate=False)
+    dock.psf_section.expand(animate=False)
+    wait_until(lambda: not step.worker.state.busy)
+    step.origin.setCurrentIndex(step.origin.findData("beads"))
+    step.beads.pixel_size.setValue(BEAD_PSF.pixel_size_nm)
+    step.beads.z_step.setValue(50.0)
+    step.beads.roi_size.setValue(27)
+    step.calibrate()
+    wait_until(lambda: not step.worker.state.busy)
+    step.show_psf()
+    wait_until(lambda: not step.looker.state.busy)
+    settle()
+    viewer.reset_view()
+    save(viewer, "psf.png")
+    viewer.close()
+
+
+def main(*names: str) -> None:
+    """Take the screenshots named, or all."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    shots = {"dock": take_dock, "psf": take_psf}
+    for name in names or shots:
+        shots[name]()
 
 
 if __name__ == "__main__":

@@ -94,7 +94,9 @@ class VectorialPSFConfig(Config):
     """High-NA PSF of a freely rotating dipole behind layers of medium, cover slip and immersion.
 
     Lengths are nm in the sample. z = 0 lies `depth_nm` above the cover slip, where the objective is
-    focused (paraxially); z grows away from the cover slip.
+    focused (paraxially); z grows away from the cover slip. With `scan` "emitter" the molecule
+    moves in the medium; with "stage" it stays at `depth_nm` and the stage moves, as in a bead
+    stack, so that the path changes in the immersion.
     """
 
     kind: Literal["vectorial"] = "vectorial"
@@ -107,6 +109,7 @@ class VectorialPSFConfig(Config):
     n_cover: float = Field(1.524, ge=1, description="refractive index of the cover slip")
     n_immersion: float = Field(1.518, ge=1, description="refractive index of the immersion")
     depth_nm: float = Field(0.0, ge=0, description="height of z = 0 above the cover slip, nm")
+    scan: Literal["emitter", "stage"] = Field("emitter", description="what moves along z")
     zernike_nm: tuple[ZernikeCoefficient, ...] = Field(
         (), description="aberrations as (n, m, nm rms), Noll normalization"
     )

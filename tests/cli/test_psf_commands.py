@@ -15,7 +15,13 @@ from napari_dilatedloc.psf.spline import SplinePSF
 from napari_dilatedloc.psf.vectorial import VectorialPSF
 
 OPTICS = VectorialPSFConfig(
-    pixel_size_nm=110.0, na=1.35, n_medium=1.4, n_immersion=1.4, n_pupil=24, roi_size=25
+    pixel_size_nm=110.0,
+    na=1.35,
+    n_medium=1.4,
+    n_immersion=1.4,
+    n_pupil=24,
+    roi_size=25,
+    scan="stage",
 )
 PHASE = ("--method", "phase", "--na", 1.35, "--wavelength-nm", 670)
 
@@ -24,7 +30,7 @@ PHASE = ("--method", "phase", "--na", 1.35, "--wavelength-nm", 670)
 def beads(tmp_path_factory):
     """Two beads of an astigmatic microscope, 13 slices of 120 nm."""
     z = torch.arange(-6, 7, dtype=torch.float64) * 120
-    optics = build_optics(OPTICS, ((2, 2),), scan="stage")
+    optics = build_optics(OPTICS, ((2, 2),))
     blur = (torch.tensor(0.6), torch.tensor(0.6))
     rois = optics.rois(z, z * 0, z * 0, torch.tensor([60.0], dtype=torch.float64), blur)
     stack = np.full((13, 40, 70), 50.0)

@@ -15,10 +15,11 @@ from napari_dilatedloc.gui.localize_form import LocalizeForm
 from napari_dilatedloc.gui.localize_job import RunStarted, localize_job
 from napari_dilatedloc.gui.model_step import ModelStep
 from napari_dilatedloc.gui.movie_step import MovieStep
+from napari_dilatedloc.gui.psf_step import PSFStep
 from napari_dilatedloc.gui.results_step import TABLE_FILTER, ResultsStep
 from napari_dilatedloc.gui.run import Run
 from napari_dilatedloc.gui.run_panel import RunPanel
-from napari_dilatedloc.gui.style import Section
+from napari_dilatedloc.gui.style import Column, Section
 from napari_dilatedloc.gui.worker import GeneratorWorker, State, describe
 from napari_dilatedloc.io.tables import write_table
 
@@ -27,7 +28,7 @@ _NOTHING_FOUND = "Done, but no molecule was found: try a lower threshold or anot
 
 
 class DilatedLocDock(QWidget):
-    """Localize a movie layer: Movie, Model, Localize, Results, and one button.
+    """Localize a movie layer: Movie, PSF, Model, Localize, Results, and one button.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ class DilatedLocDock(QWidget):
         self._viewer = napari_viewer
         self._run: Run | None = None
         self.movie_step = MovieStep(napari_viewer)
+        self.psf_step = PSFStep(napari_viewer)
+        self.psf_section = Section("PSF", self.psf_step, opened=False)
         self.model_step = ModelStep()
         self.form = LocalizeForm()
         self.results = ResultsStep()
@@ -148,23 +151,18 @@ class DilatedLocDock(QWidget):
         return super().eventFilter(watched, event)
 
     def _lay_out(self) -> None:
-        steps = QWidget()
-        column = QVBoxLayout(steps)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        for title, step in (
-            ("Movie", self.movie_step),
-            ("Model", self.model_step),
-            ("Localize", self.form),
-            ("Results", self.results),
-        ):
-            column.addWidget(Section(title, step))
-        column.addStretch(1)
+        self.sections = (
+            Section("Movie", self.movie_step),
+            self.psf_section,
+            Section("Model", self.model_step),
+            Section("Localize", self.form),
+            Section("Results", self.results),
+        )
         scroll = QScrollArea()
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(steps)
+        scroll.setWidget(Column(self.sections))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(scroll, 1)
@@ -173,6 +171,9 @@ class DilatedLocDock(QWidget):
 
     def _connect(self) -> None:
         self.movie_step.changed.connect(self._on_movie_changed)
+        self.psf_section.toggled.connect(self.psf_step.prepare)
+        self.psf_step.worker.state_changed.connect(self._watch_window)
+        self.psf_step.changed.connect(self.movie_step.reread)
         self.model_step.changed.connect(self._update_trouble)
         self.form.valueChanged.connect(self._update_trouble)
         self.panel.start_clicked.connect(self.start)
@@ -233,6 +234,7 @@ class DilatedLocDock(QWidget):
         if run.result is not None and Placement.from_layer(run.movie).units[1] != "pixel":
             self._viewer.canvas.overlays.scale_bar.visible = True
 
+    @Slot()
     def _watch_window(self) -> None:
         """Watch the main window for its closing: Qt does not tell the widgets inside."""
         window: QWidget = self
@@ -246,9 +248,10 @@ class DilatedLocDock(QWidget):
         return self._main_window is not None and self.parentWidget() is None
 
     def _shut_down(self) -> None:
-        """Stop the worker, keep what it found, and let go of the viewer."""
+        """Stop the workers, keep what they found, and let go of the viewer."""
         if self._main_window is not None:
             self._main_window.removeEventFilter(self)
             self._main_window = None
         self.worker.stop_and_wait()
+        self.psf_step.shut_down()
         self.movie_step.disconnect_viewer()

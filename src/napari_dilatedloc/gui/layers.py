@@ -15,6 +15,7 @@ import pandas as pd
 import pint
 from napari.layers import Image
 
+from napari_dilatedloc.io.movie import open_movie
 from napari_dilatedloc.table import Localizations, TableInfo
 
 METADATA_KEY = "dilatedloc"
@@ -91,7 +92,7 @@ def pixel_size_nm(movie: Image) -> float | None:
     """
     ours = movie.metadata.get(METADATA_KEY, {})
     sizes = [
-        _length_nm(scale, unit)
+        length_nm(scale, unit)
         for scale, unit in zip(movie.scale[-2:], movie.units[-2:], strict=True)
     ]
     if None in sizes:
@@ -105,14 +106,45 @@ def pixel_size_nm(movie: Image) -> float | None:
     return float(width)
 
 
-def _length_nm(scale: float, unit: Any) -> float | None:
+def known_pixel_size_nm(movie: Image) -> float | None:
+    """Pixel size that a layer or else the file it came from knows (napari's reader drops it).
+
+    Raises
+    ------
+    ValueError
+        If the layer's pixels are not square.
+    """
+    size = pixel_size_nm(movie)
+    path = movie.source.path
+    if size or path is None or not str(path).lower().endswith((".tif", ".tiff")):
+        return size
+    try:
+        return open_movie(path).pixel_size_nm
+    except (ValueError, OSError):  # moved or replaced since; then the user enters it
+        return None
+
+
+def plane_distance_nm(stack: Image) -> float | None:
+    """Distance of planes along the third axis from behind, if the layer has a length unit there."""
+    size = length_nm(stack.scale[-3], stack.units[-3])
+    return None if size is None else abs(size)
+
+
+def is_stack(layer: Any) -> bool:
+    """Whether a layer is a movie or bead stack: an image of 3 axes or more, no PSF of ours."""
+    shown = isinstance(layer, Image) and layer.ndim >= 3
+    return shown and "psf" not in layer.metadata.get(METADATA_KEY, {})
+
+
+def length_nm(scale: float, unit: Any) -> float | None:
+    """So many units in nm; None if the unit is no length."""
     quantity = pint.get_application_registry().Quantity(float(scale), str(unit))
     return float(quantity.to("nm").magnitude) if quantity.is_compatible_with("nm") else None
 
 
 def has_length_unit(movie: Image) -> bool:
     """Whether the layer's y and x are in a real unit (nm, um, ...) rather than pixels."""
-    return all(_length_nm(1.0, unit) is not None for unit in movie.units[-2:])
+    return all(length_nm(1.0, unit) is not None for unit in movie.units[-2:])
 
 
 def movie_array(movie: Image) -> Any:
@@ -258,7 +290,7 @@ def localizations_from_points(
 
 def _pixel_size_of_points(attributes: Mapping[str, Any]) -> float:
     scale, units = attributes.get("scale", (1.0,)), attributes.get("units") or ("pixel",)
-    size = _length_nm(scale[-1], units[-1])
+    size = length_nm(scale[-1], units[-1])
     if size is None:
         raise ValueError(
             "a table of localizations needs the pixel size, but this Points layer has no length "

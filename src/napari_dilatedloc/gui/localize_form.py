@@ -116,6 +116,9 @@ class LocalizeForm(QWidget):
         )
 
     def _lay_out(self) -> None:
+        for box in (self.first_frame, self.end_frame):
+            # else ten digits, by Qt's hint, or 70 px, by napari's style, make the dock wide
+            box.setStyleSheet("QSpinBox { min-width: 40px; }")
         frames = QHBoxLayout()
         frames.setContentsMargins(0, 0, 0, 0)
         frames.addWidget(self.first_frame, 1)

@@ -53,7 +53,7 @@ def localize_job(
     from napari_dilatedloc.inference.pipeline import check_model_fits, localize
     from napari_dilatedloc.network.checkpoint import load_model
 
-    _leave_a_core_to_the_viewer()
+    leave_a_core_to_the_viewer()
     device = choose_device(config.device)
     loaded = load_model(model)
     info = loaded.info
@@ -72,7 +72,7 @@ def localize_job(
     yield from blocks
 
 
-def _leave_a_core_to_the_viewer() -> None:
+def leave_a_core_to_the_viewer() -> None:
     """All cores but one for torch; with two, both: one alone would halve the speed."""
     import torch
 

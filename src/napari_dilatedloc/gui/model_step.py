@@ -7,7 +7,7 @@ from pathlib import Path
 from qtpy.QtCore import Qt, Signal, Slot
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QWidget
 
-from napari_dilatedloc.gui.style import WARNING_STYLE, field_label, make_form
+from napari_dilatedloc.gui.style import WARNING_STYLE, field_label, make_form, narrow
 from napari_dilatedloc.network.shipped import SUFFIX, available_models
 
 LOAD_FILE = "Load file…"
@@ -32,10 +32,7 @@ class ModelStep(QWidget):
             "The trained network. It must fit your microscope: PSF, pixel size and camera are "
             "part of the training. 'Load file…' takes one made by 'dilatedloc train'."
         )
-        self.combo.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.combo.setMinimumContentsLength(14)
+        narrow(self.combo)
         for name in available_models():
             self.combo.addItem(name, name)
         self.combo.addItem(LOAD_FILE, None)

@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from napari.layers import Image
-from qtpy.QtCore import Qt, Signal, Slot
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLabel, QWidget
+from qtpy.QtCore import Signal, Slot
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QLabel, QWidget
 
-from napari_dilatedloc.gui.layers import has_length_unit, movie_array, pixel_size_nm
+from napari_dilatedloc.gui.layer_combo import LayerCombo
+from napari_dilatedloc.gui.layers import (
+    has_length_unit,
+    is_stack,
+    known_pixel_size_nm,
+    movie_array,
+)
 from napari_dilatedloc.gui.style import field_label, make_form
-from napari_dilatedloc.io.movie import check_movie, open_movie
+from napari_dilatedloc.io.movie import check_movie
 
 
 class MovieStep(QWidget):
@@ -27,7 +33,6 @@ class MovieStep(QWidget):
     def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._layers: list[Image] = []
         self._trouble = ""
         self._make_fields()
         form = make_form(self)
@@ -35,28 +40,18 @@ class MovieStep(QWidget):
         form.addRow(field_label("Pixel size"), self.pixel_size)
         form.addRow(self.apply_scale)
         form.addRow(self.about)
-        self._events = (
-            viewer.layers.events.inserted,
-            viewer.layers.events.removed,
-            viewer.layers.events.reordered,
-            viewer.layers.events.renamed,
-        )
-        for event in self._events:
-            event.connect(self._fill)
-        self.layer_combo.currentIndexChanged.connect(self._on_layer_chosen)
+        self.layer_combo.layer_changed.connect(self._on_layer_chosen)
         self.pixel_size.valueChanged.connect(self.changed)
-        self._fill()
+        self._on_layer_chosen()
 
     def disconnect_viewer(self) -> None:
         """Stop following the viewer's layers, before the widget goes."""
-        for event in self._events:
-            event.disconnect(self._fill)
+        self.layer_combo.disconnect_viewer()
 
     @property
     def movie(self) -> Image | None:
         """The chosen layer."""
-        place = self.layer_combo.currentIndex()
-        return self._layers[place] if 0 <= place < len(self._layers) else None
+        return self.layer_combo.layer
 
     @property
     def pixel_size_nm(self) -> float | None:
@@ -82,10 +77,8 @@ class MovieStep(QWidget):
         ValueError
             If it is no movie.
         """
-        for place, candidate in enumerate(self._layers):
-            if candidate == layer:
-                self.layer_combo.setCurrentIndex(place)
-                return
+        if self.layer_combo.select(layer):
+            return
         got = "no layer"
         if layer is not None:
             got = f"'{layer.name}', a {layer.ndim}-D {layer.__class__.__name__} layer"
@@ -93,6 +86,12 @@ class MovieStep(QWidget):
             f"expected a movie layer (frames, rows, columns), got {got}; "
             "select an image layer with at least 3 dimensions."
         )
+
+    @Slot()
+    def reread(self) -> None:
+        """Look at the layer once more if its pixel size was not known: it may be by now."""
+        if self.movie is not None and self.pixel_size_nm is None:
+            self._on_layer_chosen()
 
     def scale_movie(self) -> None:
         """Give the layer its pixel size as scale in nm, if the user left that ticked."""
@@ -108,12 +107,8 @@ class MovieStep(QWidget):
             self._update_scale_box(movie)
 
     def _make_fields(self) -> None:
-        self.layer_combo = QComboBox()
+        self.layer_combo = LayerCombo(self._viewer, is_stack)
         self.layer_combo.setToolTip("Image layer to localize: frames, rows, columns.")
-        self.layer_combo.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.layer_combo.setMinimumContentsLength(14)
         self.pixel_size = QDoubleSpinBox()
         self.pixel_size.setRange(0.0, 10_000.0)
         self.pixel_size.setDecimals(2)
@@ -132,23 +127,6 @@ class MovieStep(QWidget):
         self.about.setWordWrap(True)
 
     @Slot()
-    def _fill(self, _event: Any = None) -> None:
-        """Take the movie layers of the viewer, topmost first, and keep the choice."""
-        chosen = self.movie
-        layers = [x for x in reversed(self._viewer.layers) if isinstance(x, Image) and x.ndim >= 3]
-        self.layer_combo.blockSignals(True)
-        self.layer_combo.clear()
-        self._layers = layers
-        self.layer_combo.addItems([layer.name for layer in layers])
-        for place, layer in enumerate(layers):
-            self.layer_combo.setItemData(place, layer.name, Qt.ItemDataRole.ToolTipRole)
-        if chosen is not None and chosen in layers:
-            self.layer_combo.setCurrentIndex(layers.index(chosen))
-        self.layer_combo.blockSignals(False)
-        if self.movie is None or self.movie != chosen:
-            self._on_layer_chosen()
-
-    @Slot()
     def _on_layer_chosen(self) -> None:
         movie = self.movie
         self._trouble = ""
@@ -156,7 +134,7 @@ class MovieStep(QWidget):
         if movie is not None:
             try:
                 check_movie(movie_array(movie))
-                size = pixel_size_nm(movie) or _size_in_file(movie)
+                size = known_pixel_size_nm(movie)
             except ValueError as error:
                 self._trouble = str(error)
             self._update_scale_box(movie)
@@ -182,14 +160,3 @@ class MovieStep(QWidget):
         frames, height, width = array.shape
         self.about.setText(f"{frames:,} frames of {width} × {height} px, {array.dtype}")
         self.about.setVisible(True)
-
-
-def _size_in_file(movie: Image) -> float | None:
-    """Pixel size in the metadata of the file the layer came from; napari's own reader drops it."""
-    path = movie.source.path
-    if path is None or not str(path).lower().endswith((".tif", ".tiff")):
-        return None
-    try:
-        return open_movie(path).pixel_size_nm
-    except (ValueError, OSError):  # moved or replaced since; then the user enters it
-        return None

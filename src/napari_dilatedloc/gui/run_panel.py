@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal, Slot
-from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_dilatedloc.gui.style import ERROR_STYLE, PRIMARY_STYLE
+from napari_dilatedloc.gui.status_line import StatusLine
+from napari_dilatedloc.gui.style import PRIMARY_STYLE
 from napari_dilatedloc.gui.worker import State
 
 START_TEXT = "Localize"
@@ -27,7 +27,6 @@ class RunPanel(QWidget):
         super().__init__(parent)
         self._state = State.IDLE
         self._trouble = ""
-        self._details = ""
         self.button = QPushButton(START_TEXT)
         self.button.setMinimumHeight(32)
         self.button.setStyleSheet(PRIMARY_STYLE)
@@ -37,23 +36,13 @@ class RunPanel(QWidget):
         self.figures = QLabel()
         self.figures.setWordWrap(True)
         self.figures.hide()
-        self.status = QLabel()
-        self.status.setWordWrap(True)
-        self.details_button = QPushButton("Copy details")
-        self.details_button.setToolTip(
-            "Copies the full error and the versions to the clipboard, for a report."
-        )
-        self.details_button.hide()
+        self.line = StatusLine()
+        self.status, self.details_button = self.line.label, self.line.details_button
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.button, self.bar, self.figures, self.status):
+        for widget in (self.button, self.bar, self.figures, self.line):
             layout.addWidget(widget)
-        row = QHBoxLayout()
-        row.addStretch(1)
-        row.addWidget(self.details_button)
-        layout.addLayout(row)
         self.button.clicked.connect(self._on_clicked)
-        self.details_button.clicked.connect(self._copy_details)
 
     def set_trouble(self, sentence: str) -> None:
         """Why the button cannot be used now; empty if it can."""
@@ -85,17 +74,11 @@ class RunPanel(QWidget):
 
     def show_status(self, sentence: str) -> None:
         """One plain sentence."""
-        self._details = ""
-        self.status.setStyleSheet("")
-        self.status.setText(sentence)
-        self.details_button.hide()
+        self.line.show_status(sentence)
 
     def show_error(self, sentence: str, details: str = "") -> None:
         """One plain sentence in the colour of errors; details behind a button."""
-        self._details = details
-        self.status.setStyleSheet(ERROR_STYLE)
-        self.status.setText(sentence)
-        self.details_button.setVisible(bool(details))
+        self.line.show_error(sentence, details)
 
     def _update_button(self) -> None:
         if self._state is State.CANCELLING:
@@ -117,7 +100,3 @@ class RunPanel(QWidget):
             self.cancel_clicked.emit()
         elif not self._state.busy:
             self.start_clicked.emit()
-
-    @Slot()
-    def _copy_details(self) -> None:
-        QGuiApplication.clipboard().setText(f"{self.status.text()}\n\n{self._details}")

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import ceil, pi
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -146,7 +145,7 @@ class Optics:
         slopes : Tensor (N, M + 3, R, R)
             Per nm of each mode, per nm of z, per px of y and of x: each wave's derivative is the
             wave times i times its phase's, so every slope costs one transform. That of z is whole
-            with ``scan="stage"``, where no amplitude changes with z.
+            with `scan` "stage", where no amplitude changes with z.
         """
         filter_y, filter_x = (self.pixel_filter(blur) for blur in blur_px)
         modes = self.basis * (2 * pi / self.config.wavelength_nm)
@@ -239,7 +238,6 @@ def build_optics(
     config: VectorialPSFConfig,
     modes: tuple[Mode, ...],
     pupil: Tensor | None = None,
-    scan: Literal["emitter", "stage"] = "emitter",
 ) -> Optics:
     """Optics of given settings, float64 on the CPU.
 
@@ -252,10 +250,6 @@ def build_optics(
     pupil : Tensor (2, P, P), optional
         Amplitude and phase (rad) of a mask on the pupil, on top of apodization and aberrations;
         (y, x) as the image, rim at the border of the array.
-    scan : {"emitter", "stage"}
-        What moves along z: the emitter in the medium, or the stage (or objective) under an emitter
-        that stays `depth_nm` above the cover slip, as in a bead stack; then the path changes in the
-        immersion.
     """
     y, x, share = disc(config.n_pupil)
     fields, kz_medium, kz_immersion = _dipole_fields(config, y, x)
@@ -268,7 +262,7 @@ def build_optics(
             )
         fields = fields * torch.polar(pupil[0].double(), pupil[1].double())
     kz, decay = kz_medium.real, kz_medium.imag
-    if scan == "stage":
+    if config.scan == "stage":
         fields = fields * torch.exp(-decay * config.depth_nm)
         kz, decay = kz_immersion.real, torch.zeros_like(decay)
     weights = torch.tensor(FIELD_WEIGHTS, dtype=share.dtype)

@@ -96,8 +96,9 @@ def retrieve(
     calibration : Calibration
         Result of `calibrate.calibrate_beads`; its brightest beads are used.
     optics : VectorialPSFConfig
-        NA, wavelength and refractive indices of the microscope, and the depth the PSF is for; its
-        pixel size, ROI, range and coefficients are replaced by what the beads say.
+        NA, wavelength and refractive indices of the microscope. With a `depth_nm` the PSF is that
+        of molecules moving at this depth; with 0 that of the bead stack. Pixel size, ROI, range
+        and coefficients are replaced by what the beads say.
     adu_per_photon : float
         Variance per ADU of signal (gain, times 2 for an EMCCD); it only decides how bright pixels
         weigh against dim ones.
@@ -119,12 +120,14 @@ def retrieve(
         z_range_nm=calibration.z_range_nm,
         zernike_nm=(),
     )
-    on_cover = config.replace(depth_nm=0.0)
+    on_cover = config.replace(depth_nm=0.0, scan="stage")
+    if config.depth_nm == 0:
+        config = on_cover  # nothing is known of a depth: the PSF is that of the bead stack
     data, places = _bead_data(calibration, adu_per_photon)
     start = best_start(on_cover, data, places[0], _offsets(calibration), fit_aperture)
     config, on_cover = (one.replace(na=start.aperture * one.na) for one in (config, on_cover))
     pupil = vortex_pupil(config.n_pupil, start.vortex)
-    stage = build_optics(on_cover, MODES_21, pupil, scan="stage").to("cpu", torch.float32)
+    stage = build_optics(on_cover, MODES_21, pupil).to("cpu", torch.float32)
     first = _spread(start, places)
     free = torch.ones(len(first.flat()), dtype=torch.bool)
     free[-1] = False

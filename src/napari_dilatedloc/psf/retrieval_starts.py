@@ -98,7 +98,7 @@ class _Coarse:
         if key not in self._optics:
             config = self._config.replace(na=start.aperture * self._config.na)
             pupil = vortex_pupil(config.n_pupil, start.vortex)
-            built = build_optics(config, MODES_21, pupil, scan="stage")
+            built = build_optics(config, MODES_21, pupil)
             self._optics[key] = built.to("cpu", torch.float32)
         return _improve(self._optics[key], start, self._data, steps)
 

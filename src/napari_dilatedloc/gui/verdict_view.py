@@ -1,0 +1,62 @@
+"""What a calibration's checks found, in the space of a dock."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QLabel, QWidget
+
+from napari_dilatedloc.gui.psf_layers import KEPT_COLOUR
+
+if TYPE_CHECKING:
+    from napari_dilatedloc.gui.psf_job import ChosenPSF
+
+_MARKS = {"problem": ("✗", "#ff8a80"), "warning": ("!", "#ffb74d"), "ok": ("✓", KEPT_COLOUR)}
+MOST_BEADS = 4
+"""Beads whose reasons are listed; the layer over the stack names them all."""
+
+
+class VerdictView(QLabel):
+    """Problems and warnings in full, the rest counted; reasons of the beads left out."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWordWrap(True)
+        self.hide()
+
+    def show_verdicts(self, chosen: ChosenPSF) -> None:
+        """Say what is known of a PSF; nothing where it was not calibrated here."""
+        lines, passed = [], []
+        for verdict in chosen.verdicts:
+            if verdict.level == "ok":
+                passed.append(verdict.sentence)
+            else:
+                lines.append(_line(verdict.level, verdict.sentence))
+        if chosen.calibration is not None:
+            lines += [_line("warning", note) for note in chosen.calibration.notes]
+            lines += _left_out(chosen)
+        if passed:
+            lines.append(_line("ok", f"{len(passed)} checks without complaint (hover to read)."))
+        self.setText("<br>".join(lines))
+        self.setToolTip("<br>".join(escape(sentence) for sentence in passed))
+        self.setVisible(bool(lines))
+
+
+def _line(level: str, sentence: str) -> str:
+    mark, colour = _MARKS[level]
+    return f'<span style="color: {colour}"><b>{mark}</b></span> {escape(sentence)}'
+
+
+def _left_out(chosen: ChosenPSF) -> list[str]:
+    """Beads that were not used, and why."""
+    beads = chosen.calibration.beads if chosen.calibration is not None else ()
+    rejected = [(place, bead) for place, bead in enumerate(beads, start=1) if not bead.kept]
+    lines = [
+        _line("warning", f"Bead {place} not used: {bead.reason}.")
+        for place, bead in rejected[:MOST_BEADS]
+    ]
+    more = len(rejected) - MOST_BEADS
+    if more > 0:
+        lines.append(_line("warning", f"{more} more not used: red in the layer over the stack."))
+    return lines
