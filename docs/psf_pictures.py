@@ -35,7 +35,7 @@ STACKS = {
     "challenge": (
         "challenge-2016-AS/beads_AS_151z.tif",
         {"pixel_size_nm": 100, "z_step_nm": 10, "roi_size": 25},
-        OIL.replace(na=1.49, wavelength_nm=660),
+        OIL.replace(na=1.49, wavelength_nm=660, n_medium=1.518),
     ),
     "tetrapod": (
         "tetrapod-beads/tetrapod_bead_stack.tiff",

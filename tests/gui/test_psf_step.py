@@ -8,8 +8,9 @@ from qtpy.QtWidgets import QApplication
 from napari_dilatedloc.config import GaussianPSFConfig
 from napari_dilatedloc.gui.dock import DilatedLocDock
 from napari_dilatedloc.gui.psf_file_form import PSFFile
-from napari_dilatedloc.gui.psf_job import bounds, snapped
+from napari_dilatedloc.gui.psf_job import bounds
 from napari_dilatedloc.gui.worker import State
+from napari_dilatedloc.psf.beads import snapped
 from napari_dilatedloc.psf.build import load_psf, save_psf
 from napari_dilatedloc.psf.crlb import crlb
 from napari_dilatedloc.psf.formats.smap import write_smap

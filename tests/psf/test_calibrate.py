@@ -397,3 +397,16 @@ def test_real_tetrapod_anywhere_in_the_stack(data_dir):
     grid_y, grid_x = np.mgrid[: stack.shape[1], : stack.shape[2]]
     middle = (light * grid_y).sum() / light.sum(), (light * grid_x).sum() / light.sum()
     assert (here.y, here.x) == pytest.approx(middle, abs=0.6)
+
+
+def test_a_tick_ends_the_work(stack):
+    ticks = []
+
+    def stop():
+        ticks.append(1)
+        if len(ticks) == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        calibrate_beads(stack, pixel_size_nm=100, z_step_nm=STEP, roi_size=21, tick=stop)
+    assert len(ticks) == 3

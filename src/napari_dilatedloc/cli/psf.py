@@ -38,7 +38,7 @@ def calibrate(
     ] = "spline",
     bead: Annotated[
         list[str] | None,
-        typer.Option(help="Place y,x of a bead, px, instead of a search; repeat for more."),
+        typer.Option(help="Bead near y,x, px, instead of a search; repeat for more."),
     ] = None,
     threshold: Annotated[
         float, typer.Option(help="Dimmest bead that is found, relative to the brightest.")
@@ -59,6 +59,7 @@ def calibrate(
     as_json: Json = False,
 ) -> None:
     """Measure the PSF from z-stacks of beads, and say what is wrong with them."""
+    from napari_dilatedloc.psf.beads import snapped
     from napari_dilatedloc.psf.calibrate import calibrate_beads
     from napari_dilatedloc.psf.report import write_report
     from napari_dilatedloc.psf.verdicts import judge
@@ -73,16 +74,18 @@ def calibrate(
     }
     settings = _optics(optics, method)
     stacks, pixel = _stacks(beads, pixel_size_nm)
-    places = [parse_numbers(text, 2, "--bead") for text in bead] if bead else None
+    places: list[Any] | None = [parse_numbers(text, 2, "--bead") for text in bead or ()] or None
     if places is not None and len(stacks) > 1:
         raise ValueError("--bead needs one stack, got several; leave it out to search for beads")
+    if places is not None:
+        places = snapped(stacks[0], [(y, x) for y, x in places], roi_size)
     result = calibrate_beads(
         stacks if len(stacks) > 1 else stacks[0],
         pixel_size_nm=pixel,
         z_step_nm=z_step_nm,
         roi_size=roi_size,
         z_direction=z_direction,
-        positions=places,  # type: ignore[arg-type]
+        positions=places,
         threshold=threshold,
     )
     retrieval = _retrieve(result, settings, camera) if settings is not None else None

@@ -5,8 +5,7 @@ torch is loaded in here only, inside the jobs, so that the dock opens without it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -30,6 +29,8 @@ Direction = Literal["up", "down"]
 Place = tuple[float, float]
 PLANES = 41
 """Planes of the PSF layer and points of the curve."""
+PLANES_AT_ONCE = 6
+"""Between these a look can be stopped."""
 
 
 @dataclass(frozen=True)
@@ -116,28 +117,17 @@ class Look:
 
 
 class _Stopped(Exception):
-    """Thrown by `_stoppable`; never leaves this file."""
+    """Raised by a tick; never leaves this file."""
 
 
-@contextmanager
-def _stoppable(stop: Event) -> Iterator[None]:
-    """Leave the block at torch's next operation once `stop` is set.
+def _tick_of(stop: Event) -> Callable[[], None]:
+    """Tick that ends the work once `stop` is set."""
 
-    So a fit of minutes, written without a thought of windows that close, ends within milliseconds.
-    The mode is this thread's own.
-    """
-    from torch.overrides import TorchFunctionMode
+    def tick() -> None:
+        if stop.is_set():
+            raise _Stopped
 
-    class Stoppable(TorchFunctionMode):
-        def __torch_function__(
-            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
-            if stop.is_set():
-                raise _Stopped
-            return function(*args, **(kwargs or {}))
-
-    with suppress(_Stopped), Stoppable():
-        yield
+    return tick
 
 
 def presets_job(stop: Event) -> Iterator[tuple[str, ...]]:
@@ -168,29 +158,31 @@ def calibrate_job(
 
     `picks` are beads chosen by hand, (y, x) px; None searches for them.
     """
+    from napari_dilatedloc.psf.beads import snapped
     from napari_dilatedloc.psf.calibrate import calibrate_beads
     from napari_dilatedloc.psf.verdicts import judge
 
     leave_a_core_to_the_viewer()
     yield "Finding and aligning the beads…"
-    images = np.asarray(stack)
-    calibration = calibrate_beads(
-        images,
-        pixel_size_nm=settings.pixel_size_nm,
-        z_step_nm=settings.z_step_nm,
-        roi_size=settings.roi_size,
-        z_direction=settings.z_direction,
-        positions=None if picks is None else snapped(images, picks, settings.roi_size),
-    )
+    images, tick = np.asarray(stack), _tick_of(stop)
     retrieval: Retrieval | None = None
-    if settings.optics is not None:
-        from napari_dilatedloc.psf.retrieval import retrieve
+    try:
+        calibration = calibrate_beads(
+            images,
+            pixel_size_nm=settings.pixel_size_nm,
+            z_step_nm=settings.z_step_nm,
+            roi_size=settings.roi_size,
+            z_direction=settings.z_direction,
+            positions=None if picks is None else snapped(images, picks, settings.roi_size),
+            tick=tick,
+        )
+        if settings.optics is not None:
+            from napari_dilatedloc.psf.retrieval import retrieve
 
-        yield "Fitting the phase of the pupil; this takes a minute or two…"
-        with _stoppable(stop):
-            retrieval = retrieve(calibration, settings.optics)
-        if retrieval is None:
-            return
+            yield "Fitting the phase of the pupil; this takes a minute or two…"
+            retrieval = retrieve(calibration, settings.optics, tick=tick)
+    except _Stopped:
+        return
     used, found = len(calibration.kept), len(calibration.beads)
     yield ChosenPSF(
         calibration.psf if retrieval is None else retrieval.psf,
@@ -202,49 +194,26 @@ def calibrate_job(
     )
 
 
-def snapped(images: NDArray[Any], picks: Sequence[Place], roi_size: int) -> list[Place]:
-    """Centres of light near hand-picked places.
-
-    A calibration takes given places for the emitters' own, and a hand is off by a pixel: moved to
-    the centroid of the middle third of the stack, at most a quarter of the ROI away.
-    """
-    from napari_dilatedloc.psf.beads import centroid, crop
-
-    if np.ndim(images) != 3:
-        return list(picks)  # the calibration says what is wrong
-    third = len(images) // 3
-    middle = images[third : len(images) - third].mean(axis=0, dtype=np.float64)[None]
-    found = []
-    for y, x in picks:
-        row, column = y, x
-        for _ in range(2):
-            cut = crop(middle, row, column, roi_size)
-            if cut is None:
-                break
-            dy, dx = centroid(cut[0] - np.median(cut))
-            half = cut.shape[1] // 2
-            row, column = round(row) + dy - half, round(column) + dx - half
-        near = max(abs(row - y), abs(column - x)) <= roi_size / 4
-        found.append((row, column) if near else (y, x))
-    return found
-
-
 def look_job(chosen: ChosenPSF, stop: Event) -> Iterator[Look]:
     """Planes of a PSF through its range of z, with their slopes."""
     import matplotlib.figure  # noqa: F401  slow, and the curve will need it in the GUI thread
     import torch
 
-    from napari_dilatedloc.psf.slopes import rois_and_slopes
+    from napari_dilatedloc.psf.slopes import Slopes, rois_and_slopes
 
     leave_a_core_to_the_viewer()
     low, high = chosen.psf.config.z_range_nm
     z = torch.linspace(low, high if high > low else low + 1.0, PLANES, dtype=torch.float64)
     zeros = torch.zeros_like(z)
-    slopes = None
-    with _stoppable(stop), torch.no_grad():
-        slopes = rois_and_slopes(chosen.psf, z, zeros, zeros)
-    if slopes is not None:
-        yield Look(chosen, z.numpy(), slopes)
+    parts = []
+    for first in range(0, PLANES, PLANES_AT_ONCE):
+        if stop.is_set():
+            return
+        part = slice(first, first + PLANES_AT_ONCE)
+        with torch.no_grad():
+            parts.append(rois_and_slopes(chosen.psf, z[part], zeros[part], zeros[part]))
+    slopes = Slopes(*(torch.cat(one) for one in zip(*parts, strict=True)))
+    yield Look(chosen, z.numpy(), slopes)
 
 
 def bounds(look: Look, photons: float, bg: float) -> Crlb:

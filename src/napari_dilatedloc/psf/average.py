@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dilatedloc.psf.beads import crop
+from napari_dilatedloc.psf.tick import Tick
 from napari_dilatedloc.psf.volume import (
     Registration,
     Shift,
@@ -98,7 +99,9 @@ class Average:
     residual: float
 
 
-def first_fits(stacks: Sequence[Array], fits: Sequence[BeadFit], roi_size: int) -> list[BeadFit]:
+def first_fits(
+    stacks: Sequence[Array], fits: Sequence[BeadFit], roi_size: int, tick: Tick
+) -> list[BeadFit]:
     """Register all beads to the one that the others resemble most."""
     if len(fits) == 1:
         return list(fits)
@@ -111,7 +114,8 @@ def first_fits(stacks: Sequence[Array], fits: Sequence[BeadFit], roi_size: int) 
         model = coefficients_of(cut - candidate.field_bg)
         dy, dx = candidate.offset
         fitted = [
-            _fit(stacks, fit, model, -candidate.z, (dy, dx), roi_size, SEARCH_Z) for fit in fits
+            _fit(stacks, fit, model, -candidate.z, (dy, dx), roi_size, SEARCH_Z, tick)
+            for fit in fits
         ]
         score = float(np.median([fit.correlation for fit in fitted]))
         if score > best_score:
@@ -120,11 +124,14 @@ def first_fits(stacks: Sequence[Array], fits: Sequence[BeadFit], roi_size: int) 
 
 
 def fit_all(
-    stacks: Sequence[Array], fits: Sequence[BeadFit], model: Average, roi_size: int
+    stacks: Sequence[Array], fits: Sequence[BeadFit], model: Average, roi_size: int, tick: Tick
 ) -> list[BeadFit]:
     """Register all beads, also those rejected so far, to the average."""
     coefficients = coefficients_of(model.volume)
-    return [_fit(stacks, fit, coefficients, model.first, (0.0, 0.0), roi_size, 0.0) for fit in fits]
+    return [
+        _fit(stacks, fit, coefficients, model.first, (0.0, 0.0), roi_size, 0.0, tick)
+        for fit in fits
+    ]
 
 
 def _fit(
@@ -135,8 +142,10 @@ def _fit(
     centre: tuple[float, float],
     roi_size: int,
     search: float,
+    tick: Tick,
 ) -> BeadFit:
     """Register one bead; the model's emitter is at its centre pixel plus `centre`."""
+    tick()
     cut = crop(stacks[fit.stack], fit.y, fit.x, roi_size)
     if cut is None:
         return replace(fit, correlation=-1.0)

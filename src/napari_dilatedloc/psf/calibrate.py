@@ -29,6 +29,7 @@ from napari_dilatedloc.psf.register import (
     zero_slice,
 )
 from napari_dilatedloc.psf.spline import MARGIN, SplinePSF, spline_from_volume
+from napari_dilatedloc.psf.tick import Tick, go_on
 
 NEAR_FOCUS_NM = 200.0
 """Images within this of z = 0 have one photon in the mean."""
@@ -50,6 +51,7 @@ def calibrate_beads(
     threshold: float = 0.1,
     max_drift_nm: float = 50.0,
     max_adu: float | None = None,
+    tick: Tick = go_on,
 ) -> Calibration:
     """Build a spline PSF from beads recorded through focus.
 
@@ -85,6 +87,8 @@ def calibrate_beads(
         Beads that move by more than this over the stack, relative to the others, are not used.
     max_adu : float, optional
         Largest value of the camera, ADU; default: seen from several pixels of one value.
+    tick : callable
+        Called bead by bead; raising in it ends the work.
 
     Returns
     -------
@@ -101,7 +105,8 @@ def calibrate_beads(
     for size in range(roi_size, max(MIN_ROI, (roi_size + 1) // 2) - 1, -2):
         try:
             found = find(stacks, known, size, threshold)
-            fits, model = align(stacks, start(stacks, found, size), size, limits, pixel_size_nm)
+            fits = start(stacks, found, size)
+            fits, model = align(stacks, fits, size, limits, pixel_size_nm, tick)
             zero = zero_slice(model, z_zero)
             fits, model = centre(images, fits, size, zero, z_step_nm, found.known)
         except NoRoomError as error:

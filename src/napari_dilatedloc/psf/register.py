@@ -28,6 +28,7 @@ from napari_dilatedloc.psf.beads import (
     find_dim,
 )
 from napari_dilatedloc.psf.outliers import Limits, outliers
+from napari_dilatedloc.psf.tick import Tick
 
 Array = NDArray[np.float64]
 Place = tuple[float, float]
@@ -139,14 +140,15 @@ def align(
     roi_size: int,
     limits: Limits,
     pixel_size_nm: float,
+    tick: Tick,
 ) -> tuple[list[BeadFit], Average]:
     """Register beads to their average and average them anew, until no bead stands out."""
     images = [stack.images for stack in stacks]
-    fits = first_fits(images, fits, roi_size)
+    fits = first_fits(images, fits, roi_size, tick)
     typical = float(np.median([fit.correlation for fit in fits]))
     fits = [fit.judge(min(limits.correlation, typical)) for fit in fits]
     for _ in range(len(fits)):
-        fits, model = _rounds(images, fits, roi_size, limits.correlation)
+        fits, model = _rounds(images, fits, roi_size, limits.correlation, tick)
         reasons = outliers(stacks, fits, model, roi_size, limits, pixel_size_nm)
         if not reasons:
             break
@@ -155,14 +157,19 @@ def align(
 
 
 def _rounds(
-    images: Sequence[Array], fits: list[BeadFit], roi_size: int, min_correlation: float
+    images: Sequence[Array],
+    fits: list[BeadFit],
+    roi_size: int,
+    min_correlation: float,
+    tick: Tick,
 ) -> tuple[list[BeadFit], Average]:
     """Fit and average in turn, a few times."""
     longest = max(len(stack) for stack in images)
     model = average(images, fits, roi_size)
     for _ in range(ROUNDS if len(fits) > 1 else 1):
         before = fits
-        fits = [fit.judge(min_correlation) for fit in fit_all(images, fits, model, roi_size)]
+        fitted = fit_all(images, fits, model, roi_size, tick)
+        fits = [fit.judge(min_correlation) for fit in fitted]
         if not any(fit.kept for fit in fits):
             best = max(fit.correlation for fit in fits)
             raise ValueError(

@@ -29,6 +29,7 @@ from napari_dilatedloc.psf.bead_model import (
 from napari_dilatedloc.psf.calibration import Calibration
 from napari_dilatedloc.psf.optics import Optics, build_optics
 from napari_dilatedloc.psf.retrieval_starts import Start, best_start, vortex_pupil
+from napari_dilatedloc.psf.tick import Tick, go_on
 from napari_dilatedloc.psf.vectorial import VectorialPSF
 from napari_dilatedloc.psf.zernike import MODES_21
 
@@ -88,6 +89,7 @@ def retrieve(
     *,
     adu_per_photon: float = 1.0,
     fit_aperture: bool = True,
+    tick: Tick = go_on,
 ) -> Retrieval:
     """Fit the aberrations of a microscope to the beads of a calibration.
 
@@ -104,6 +106,8 @@ def retrieve(
         weigh against dim ones.
     fit_aperture : bool
         Look for a smaller aperture than the stated one, too; ``psf.config.na`` is what was found.
+    tick : callable
+        Called step by step; raising in it ends the work.
 
     Returns
     -------
@@ -124,23 +128,31 @@ def retrieve(
     if config.depth_nm == 0:
         config = on_cover  # nothing is known of a depth: the PSF is that of the bead stack
     data, places = _bead_data(calibration, adu_per_photon)
-    start = best_start(on_cover, data, places[0], _offsets(calibration), fit_aperture)
+    start = best_start(on_cover, data, places[0], _offsets(calibration), fit_aperture, tick)
     config, on_cover = (one.replace(na=start.aperture * one.na) for one in (config, on_cover))
     pupil = vortex_pupil(config.n_pupil, start.vortex)
     stage = build_optics(on_cover, MODES_21, pupil).to("cpu", torch.float32)
     first = _spread(start, places)
     free = torch.ones(len(first.flat()), dtype=torch.bool)
     free[-1] = False
-    fitted = _last(stage, first, data, free, 12)
+    fitted = _last(stage, first, data, free, 12, tick)
     free[-1] = True
-    scaled = _last(stage, fitted.parameters, data, free, 5)
+    scaled = _last(stage, fitted.parameters, data, free, 5, tick)
     return _result(calibration, config, stage, pupil, start.vortex, fitted, scaled)
 
 
-def _last(optics: Optics, start: Parameters, data: BeadData, free: Tensor, steps: int) -> Fitted:
+def _last(
+    optics: Optics,
+    start: Parameters,
+    data: BeadData,
+    free: Tensor,
+    steps: int,
+    tick: Tick = go_on,
+) -> Fitted:
     """Scoring to its end."""
     found = None
     for found in score(optics, start, data, free, steps):
+        tick()
         _log.info("phase retrieval: deviance %.4g", found.deviance)
     if found is None:
         raise ValueError(f"phase retrieval needs at least one step, got {steps}")

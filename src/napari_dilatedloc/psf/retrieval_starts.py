@@ -25,6 +25,7 @@ from napari_dilatedloc.psf.bead_model import (
     unit_images,
 )
 from napari_dilatedloc.psf.optics import Optics, build_optics
+from napari_dilatedloc.psf.tick import Tick, go_on
 from napari_dilatedloc.psf.zernike import MODES_21, Mode, disc
 
 SLICES = 13
@@ -85,7 +86,8 @@ def vortex_pupil(samples: int, turns: int) -> Tensor | None:
 class _Coarse:
     """The cheap model for any vortex and aperture, on a part of one bead's slices."""
 
-    def __init__(self, config: VectorialPSFConfig, data: BeadData) -> None:
+    def __init__(self, config: VectorialPSFConfig, data: BeadData, tick: Tick) -> None:
+        self._tick = tick
         self._config = config.replace(n_pupil=min(config.n_pupil, COARSE_PUPIL))
         one = data.pick(torch.nonzero(data.bead == 0).flatten())
         rows = torch.linspace(0, len(one.images) - 1, SLICES).round().long().unique()
@@ -100,7 +102,7 @@ class _Coarse:
             pupil = vortex_pupil(config.n_pupil, start.vortex)
             built = build_optics(config, MODES_21, pupil)
             self._optics[key] = built.to("cpu", torch.float32)
-        return _improve(self._optics[key], start, self._data, steps)
+        return _improve(self._optics[key], start, self._data, steps, self._tick)
 
 
 def best_start(
@@ -109,6 +111,7 @@ def best_start(
     place: Tensor,
     z_offsets_nm: tuple[float, ...],
     fit_aperture: bool = True,
+    tick: Tick = go_on,
 ) -> Start:
     """Run the rounds and give the best start.
 
@@ -116,7 +119,7 @@ def best_start(
     looked for at each of `z_offsets_nm`. An aperture other than the stated one must fit better by
     `WORTH`.
     """
-    coarse = _Coarse(config, data)
+    coarse = _Coarse(config, data, tick)
     found = []
     for aperture in APERTURES if fit_aperture else (1.0,):
         starts = _all_starts(place, z_offsets_nm, aperture)
@@ -157,7 +160,7 @@ def _tuned(coarse: _Coarse, start: Start) -> Start:
     return start
 
 
-def _improve(optics: Optics, start: Start, data: BeadData, steps: int) -> Start:
+def _improve(optics: Optics, start: Start, data: BeadData, steps: int, tick: Tick) -> Start:
     """Some L-BFGS steps on everything but the z scale."""
     flat = start.parameters.flat()
     free = flat[:-1].clone().requires_grad_()
@@ -173,6 +176,7 @@ def _improve(optics: Optics, start: Start, data: BeadData, steps: int) -> Start:
     )
 
     def closure() -> Tensor:
+        tick()
         solver.zero_grad()
         value = loss()
         value.backward()
