@@ -36,16 +36,19 @@ STACKS = {
         "challenge-2016-AS/beads_AS_151z.tif",
         {"pixel_size_nm": 100, "z_step_nm": 10, "roi_size": 25},
         OIL.replace(na=1.49, wavelength_nm=660, n_medium=1.518),
+        12.2,  # 6.1 ADU a photon, twice for the electron multiplication
     ),
     "tetrapod": (
         "tetrapod-beads/tetrapod_bead_stack.tiff",
         {"pixel_size_nm": 110, "z_step_nm": 100, "roi_size": 61},
         OIL.replace(na=1.49, wavelength_nm=605),
+        1.0,
     ),
     "oil": (
         "vortex-bead/bead180_oil.tif",
         {"pixel_size_nm": 65, "z_step_nm": 88, "roi_size": 25},
         OIL.replace(na=1.47, wavelength_nm=596, n_medium=1.518),
+        1.0,
     ),
 }
 
@@ -99,9 +102,9 @@ def conventions() -> None:
 
 def stack(name: str) -> None:
     """Calibrate one real stack both ways; keep the report's picture, print the figures."""
-    path, settings, optics = STACKS[name]
+    path, settings, optics, gain = STACKS[name]
     calibration = calibrate_beads(tifffile.imread(DATA / path), **settings)
-    retrieval = retrieve(calibration, optics)
+    retrieval = retrieve(calibration, optics, adu_per_photon=gain)
     target = IMAGES / f"calibration-{name}.png"
     for file in write_report(target, calibration, retrieval=retrieval):
         if file.suffix != ".png":

@@ -37,7 +37,9 @@ MOST_BEADS = 3
 MOST_SLICES = 72
 """Slices of all beads together; more cost time and hardly narrow the systematic errors."""
 FLOOR = 2e-3
-"""Least variance of a pixel relative to the brightest, where the background was removed."""
+"""Least variance of a pixel relative to the brightest."""
+REMOVED_FLOOR = 2e-2
+"""The same where somebody subtracted the background: what is left of dim pixels is no light."""
 FAR_NM = 150.0
 
 _log = logging.getLogger(__name__)
@@ -165,6 +167,7 @@ def _bead_data(calibration: Calibration, adu_per_photon: float) -> tuple[BeadDat
         calibration.images, key=lambda one: calibration.beads[one.bead].photons, reverse=True
     )[:MOST_BEADS]
     count = max(9, MOST_SLICES // len(ranked))
+    least = REMOVED_FLOOR if calibration.background_removed else FLOOR
     parts, places = [], []
     for number, one in enumerate(ranked):
         rows = np.unique(np.linspace(0, len(one.images) - 1, count).round().astype(int))
@@ -172,7 +175,7 @@ def _bead_data(calibration: Calibration, adu_per_photon: float) -> tuple[BeadDat
         second = images[:, :, 2:] - 2 * images[:, :, 1:-1] + images[:, :, :-2]
         noise = 1.4826 * float(second.abs().median()) / 6**0.5
         peak = float(images.amax() - images.median())
-        floor = max(noise**2 / adu_per_photon, FLOOR * peak)
+        floor = max(noise**2 / adu_per_photon, least * peak)
         z_nm = torch.from_numpy(one.z_nm[rows]).float()
         whole = torch.full((len(rows),), number)
         parts.append((images, z_nm, whole, torch.full((len(rows),), floor)))
