@@ -31,6 +31,7 @@ from napari_dilatedloc.psf.formats.vectorfit import has_vectorfit, read_vectorfi
 from napari_dilatedloc.psf.vectorial import VectorialPSF
 
 Direction = Literal["up", "down"]
+MOST_NAMES = 8  # of a file's contents in an error
 
 
 def read_foreign_psf(
@@ -161,8 +162,9 @@ def _field(config: FieldPSFConfig, zernike_nm: Tensor) -> PSF:
 
 
 def _unknown(path: Path, expected: str, found: list[str]) -> PSFFileError:
+    names = ", ".join(found[:MOST_NAMES]) + (" ..." if len(found) > MOST_NAMES else "")
     return PSFFileError(
-        f"{path}: expected {expected}, got {', '.join(found) or 'nothing'}; "
+        f"{path}: expected {expected}, got {names or 'nothing'}; "
         "choose a calibration file of a program we read"
     )
 
