@@ -185,7 +185,9 @@ def test_documented_commands_exist_with_their_options(document, commands):
 
 
 def test_readme_shows_every_command(commands):
-    shown = {shlex.split(line, comments=True)[1] for line in documented_commands(ROOT / "README.md")}
+    shown = {
+        shlex.split(line, comments=True)[1] for line in documented_commands(ROOT / "README.md")
+    }
     assert shown == set(commands)
 
 

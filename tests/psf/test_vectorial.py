@@ -7,6 +7,7 @@ from scipy.special import j1, jv
 
 from napari_dilatedloc.config import ConfigError, VectorialPSFConfig, parse_config
 from napari_dilatedloc.psf.build import build_psf, load_psf, save_psf
+from napari_dilatedloc.psf.optics import needed_pupil
 from napari_dilatedloc.psf.presets import PRESETS
 from napari_dilatedloc.psf.vectorial import VectorialPSF
 
@@ -219,3 +220,22 @@ def test_impossible_optics_are_refused():
 def test_no_emitters_no_rois():
     empty = torch.zeros(0)
     assert VectorialPSF(PLAIN).rois(empty, empty, empty).shape == (0, 61, 61)
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_presets_sample_their_pupil_finely_enough(name):
+    config = PRESETS[name]
+    assert needed_pupil(config) <= config.n_pupil
+    low, high = config.z_range_nm
+    wide = config.replace(z_range_nm=(4 * low, 4 * high))
+    assert needed_pupil(wide) > 2 * needed_pupil(config)
+
+
+def test_the_needed_pupil_is_enough():
+    """At the far end of z the image no longer depends on the sampling."""
+    config = PLAIN.replace(roi_size=31, z_range_nm=(-3000.0, 3000.0))
+    enough = needed_pupil(config)
+    images = [rois(config.replace(n_pupil=n), (3000.0,))[0] for n in (enough // 2, enough, 256)]
+    errors = [((image - images[-1]).abs().max() / images[-1].max()).item() for image in images]
+    assert errors[1] < 0.05
+    assert errors[0] > 0.1

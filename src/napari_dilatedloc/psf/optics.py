@@ -229,6 +229,20 @@ def _power(first: Tensor, second: Tensor) -> Tensor:
     return torch.einsum("c,ncxy->nyx", weights, product)
 
 
+def needed_pupil(config: VectorialPSFConfig) -> int:
+    """Pupil samples along a diameter that defocus at the ends of z asks for.
+
+    Its phase must change by less than 2 from sample to sample (at 0.97 of the rim, or of the
+    critical angle), or light of the rim comes back as a faint grid.
+    """
+    index = config.n_immersion if config.scan == "stage" else config.n_medium
+    sine = 0.97 * min(config.na / index, 1.0)
+    reach_nm = max(abs(z) for z in config.z_range_nm)
+    wave = 2 * pi * index / config.wavelength_nm
+    slope = wave * reach_nm * sine * (config.na / index) / (1 - sine**2) ** 0.5
+    return ceil(slope)  # the diameter is 2
+
+
 def _cutoff_per_px(config: VectorialPSFConfig) -> float:
     """Highest frequency of the intensity, 1/px."""
     return 2 * config.na * config.pixel_size_nm / config.wavelength_nm

@@ -81,7 +81,7 @@ TETRAPOD_6UM = TETRAPOD_3UM.replace(
     z_range_nm=(-3000.0, 3000.0),
     depth_nm=3000.0,
     zernike_nm=_all_21(TETRAPOD_6UM_NM),
-    n_pupil=96,
+    n_pupil=100,
 )
 
 PRESETS: Mapping[str, VectorialPSFConfig] = MappingProxyType(

@@ -27,7 +27,7 @@ from napari_dilatedloc.psf.bead_model import (
     unit_images,
 )
 from napari_dilatedloc.psf.calibration import Calibration
-from napari_dilatedloc.psf.optics import Optics, build_optics
+from napari_dilatedloc.psf.optics import Optics, build_optics, needed_pupil
 from napari_dilatedloc.psf.retrieval_starts import Start, best_start, vortex_pupil
 from napari_dilatedloc.psf.tick import Tick, go_on
 from napari_dilatedloc.psf.vectorial import VectorialPSF
@@ -129,6 +129,8 @@ def retrieve(
     on_cover = config.replace(depth_nm=0.0, scan="stage")
     if config.depth_nm == 0:
         config = on_cover  # nothing is known of a depth: the PSF is that of the bead stack
+    samples = max(config.n_pupil, needed_pupil(config))
+    config, on_cover = (one.replace(n_pupil=samples) for one in (config, on_cover))
     data, places = _bead_data(calibration, adu_per_photon)
     start = best_start(on_cover, data, places[0], _offsets(calibration), fit_aperture, tick)
     config, on_cover = (one.replace(na=start.aperture * one.na) for one in (config, on_cover))
