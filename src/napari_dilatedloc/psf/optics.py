@@ -25,7 +25,7 @@ all of it, and a pixel's integral is a short filter over them.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, pi
+from math import ceil, pi, sqrt
 
 import torch
 from torch import Tensor
@@ -239,7 +239,7 @@ def needed_pupil(config: VectorialPSFConfig) -> int:
     sine = 0.97 * min(config.na / index, 1.0)
     reach_nm = max(abs(z) for z in config.z_range_nm)
     wave = 2 * pi * index / config.wavelength_nm
-    slope = wave * reach_nm * sine * (config.na / index) / (1 - sine**2) ** 0.5
+    slope = wave * reach_nm * sine * (config.na / index) / sqrt(1 - sine**2)
     return ceil(slope)  # the diameter is 2
 
 
