@@ -53,3 +53,63 @@ def test_maps_apply_pixel_by_pixel_and_crop():
     assert torch.equal(adu[3], torch.as_tensor(baseline))
     assert camera.crop(1, 0, 2, 2).baseline.tolist() == [[300.0, 400.0]]
     assert torch.allclose(camera.to_photons(adu), torch.zeros(5, 2, 2))
+
+
+def test_maps_of_efficiency_and_gain_turn_back_into_photons():
+    rng = np.random.default_rng(0)
+    shape = (20, 30)
+    maps = CameraMaps(
+        baseline=rng.uniform(90, 110, shape).astype(np.float32),
+        e_per_adu=rng.uniform(0.4, 0.6, shape).astype(np.float32),
+        read_noise_e=rng.uniform(1, 3, shape).astype(np.float32),
+        qe=rng.uniform(0.6, 0.9, shape).astype(np.float32),
+    )
+    camera = build_camera(SCMOSConfig(), maps)
+    adu = camera.to_adu(torch.full((4000, *shape), 60.0), torch.Generator().manual_seed(0))
+    photons = camera.to_photons(adu)
+    assert photons.mean(0).numpy() == pytest.approx(np.full(shape, 60.0), abs=1.0)
+    expected = (60 * maps.qe + maps.read_noise_e**2 + maps.e_per_adu**2 / 12) / maps.qe**2
+    assert photons.var(0).numpy() == pytest.approx(expected, rel=0.15)
+    assert photons.var(0).mean().item() == pytest.approx(expected.mean(), rel=0.01)
+
+
+def test_read_noise_map_keeps_its_hot_pixel():
+    noise = np.full((4, 4), 1.0, dtype=np.float32)
+    noise[1, 2] = 50.0
+    camera = build_camera(SCMOSConfig(baseline=1000), CameraMaps(read_noise_e=noise))
+    adu = camera.to_adu(torch.zeros(3000, 4, 4), torch.Generator().manual_seed(0))
+    assert adu.std(0)[1, 2].item() == pytest.approx(50 / 0.47, rel=0.05)
+    assert adu.std(0)[0, 0].item() == pytest.approx(1 / 0.47, rel=0.1)
+    assert camera.typical.read_noise_e.item() == 1.0
+    assert camera.typical.shape is None
+
+
+def test_settings_name_the_file_of_maps(tmp_path):
+    np.savez(tmp_path / "chip.npz", baseline=np.full((6, 8), 200.0))
+    camera = build_camera(SCMOSConfig(maps=str(tmp_path / "chip.npz")))
+    assert camera.shape == (6, 8)
+    assert camera.noise == build_camera(SCMOSConfig()).noise
+    with pytest.raises(ValueError, match="no file of camera maps"):
+        build_camera(SCMOSConfig(maps=str(tmp_path / "absent.npz")))
+
+
+def test_a_movie_of_another_shape_is_refused():
+    camera = build_camera(SCMOSConfig(), CameraMaps(qe=np.full((6, 8), 0.5, dtype=np.float32)))
+    camera.check_shape(6, 8)
+    with pytest.raises(ValueError, match="maps are 6 x 8 px, but the movie is 8 x 6 px"):
+        camera.check_shape(8, 6)
+    build_camera(SCMOSConfig()).check_shape(3, 5)
+
+
+def test_movies_from_several_parts_of_the_chip():
+    baseline = np.arange(48, dtype=np.float32).reshape(6, 8)
+    camera = build_camera(SCMOSConfig(), CameraMaps(baseline=baseline))
+    placed = camera.at(torch.tensor([[0.0, 0.0], [2.0, 3.0]]), (4, 5))
+    assert placed.baseline.shape == (2, 1, 4, 5)
+    assert placed.baseline[1, 0].tolist() == baseline[2:6, 3:8].tolist()
+    assert placed.crop(1, 1, 2, 2).baseline[1].item() == baseline[3, 4]
+    assert camera.at(None, (4, 5)).baseline.tolist() == baseline[:4, :5].tolist()
+    with pytest.raises(ValueError, match="at least as large"):
+        camera.at(None, (7, 5))
+    plain = build_camera(SCMOSConfig())
+    assert plain.at(torch.zeros(2, 2), (400, 500)) is plain

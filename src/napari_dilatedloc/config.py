@@ -25,12 +25,23 @@ class Config(BaseModel):
 
 
 class _Camera(Config):
+    model_config = ConfigDict(allow_inf_nan=False)
+
     baseline: float = Field(100.0, ge=0, description="ADU of a pixel without light")
     e_per_adu: float = Field(1.0, gt=0, description="electrons per ADU")
     qe: float = Field(0.9, gt=0, le=1, description="quantum efficiency, 0-1")
     read_noise_e: float = Field(1.5, ge=0, description="read noise, electrons rms")
     spurious_e: float = Field(0.0, ge=0, description="spurious charge, electrons per pixel")
     max_adu: int = Field(65535, gt=0, description="largest ADU the converter gives")
+
+    @model_validator(mode="after")
+    def _light_can_be_counted(self) -> Self:
+        if self.baseline >= self.max_adu:
+            raise ValueError(
+                f"baseline must lie below max_adu, got baseline {self.baseline:g} and max_adu "
+                f"{self.max_adu}; correct the one that is wrong"
+            )
+        return self
 
 
 class EMCCDConfig(_Camera):
@@ -48,6 +59,12 @@ class SCMOSConfig(_Camera):
 
     kind: Literal["scmos"] = "scmos"
     e_per_adu: float = Field(0.47, gt=0, description="electrons per ADU")
+    maps: str | None = Field(
+        None,
+        description="file of per-pixel maps of the chip as it was read out, which replace baseline,"
+        " e_per_adu, read_noise_e and qe: .npz with arrays of these names, storm-analysis' .npy, or"
+        " a .tif of offset (ADU), variance (ADU^2), gain (ADU/e) and optionally relative QE",
+    )
 
 
 CameraConfig = Annotated[EMCCDConfig | SCMOSConfig, Field(discriminator="kind")]
@@ -176,29 +193,95 @@ class PixelNoise(Config):
     floor_photons2: float = Field(0.0, ge=0, description="variance without light, photons^2")
 
 
+Distribution = Literal["uniform", "gamma", "lognormal"]
+"""How numbers spread over a (low, high): evenly between them, or with 5% below and 5% above."""
+
+LifetimeDistribution = Literal["exponential", "uniform", "gamma", "lognormal"]
+"""How on-times spread about their mean; the shapes are in `simulation.distributions`."""
+
+
 class SimulationConfig(Config):
     """Blinking molecules over consecutive frames."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     density_per_um2: Range = Field(
         (0.1, 1.0), description="molecules on per frame and um2; each movie draws from this range"
     )
+    density_distribution: Distribution = Field(
+        "uniform",
+        description="of the density over movies; for gamma and lognormal density_per_um2 are its "
+        "5th and 95th percentiles",
+    )
+    density_contrast: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="unevenness of the density over the field; 0: even, 1: from empty regions to "
+        "twice the mean",
+    )
     photons: Range = Field((500.0, 8000.0), description="photons a frame of a molecule fully on")
+    photon_distribution: Distribution = Field(
+        "uniform",
+        description="of the photons over molecules; for gamma and lognormal photons are its 5th "
+        "and 95th percentiles",
+    )
     lifetime_frames: float = Field(2.0, gt=0, description="mean on-time, frames")
+    lifetime_distribution: LifetimeDistribution = Field(
+        "exponential",
+        description="of on-times about their mean; uniform: 0 to twice the mean, gamma: shape 2, "
+        "lognormal: standard deviation 0.8 of the logarithm",
+    )
     bg: Range = Field((10.0, 150.0), description="background, photons per pixel per frame")
+    bg_structure: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="largest relative variation of the background over the field; each movie "
+        "draws between 0 and this",
+    )
+    bg_octaves: int = Field(
+        3, ge=1, le=8, description="sizes of background structure, each half the one before"
+    )
+    bg_feature_px: float = Field(
+        32.0, ge=2, description="size of the largest background structure, px"
+    )
     z_range_nm: Range | None = Field(None, description="z of molecules, nm; default: the PSF's")
     min_photons: float = Field(
         100.0, ge=0, description="dimmer emitters are simulated, but no target for the network"
     )
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def _possible(self) -> Self:
         for name in ("density_per_um2", "photons", "bg", "z_range_nm"):
             bounds = getattr(self, name)
             if bounds is not None and bounds[0] > bounds[1]:
-                raise ValueError(f"{name} must be (low, high), got {bounds}")
+                raise ValueError(f"{name} must be (low, high), got {bounds}; swap the two")
         for name in ("density_per_um2", "photons", "bg"):
             if getattr(self, name)[0] < 0:
-                raise ValueError(f"{name} cannot be negative, got {getattr(self, name)}")
+                raise ValueError(
+                    f"{name} cannot be negative, got {getattr(self, name)}; start at 0 or above"
+                )
+        for name in ("density_per_um2", "photons"):
+            if getattr(self, name)[1] == 0:
+                raise ValueError(f"{name} must reach above 0, got {getattr(self, name)}; raise it")
+        return self
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        kinds = (("density_per_um2", "density"), ("photons", "photon"))
+        for name, what in kinds:
+            kind = getattr(self, f"{what}_distribution")
+            if kind != "uniform" and getattr(self, name)[0] == 0:
+                raise ValueError(
+                    f"{name} must start above 0 for {what}_distribution {kind}, whose 5th "
+                    f"percentile it is, got {getattr(self, name)}; raise it or choose uniform"
+                )
+        if self.min_photons > self.photons[1]:
+            raise ValueError(
+                f"min_photons must not exceed the largest photons, {self.photons[1]:g}, got "
+                f"{self.min_photons:g}; lower it, or no molecule would be a target"
+            )
         return self
 
 
@@ -208,11 +291,16 @@ class TrainingConfig(Config):
     network: str = Field("dilatedloc", description="registry name of the network")
     camera: CameraConfig = Field(default_factory=lambda: SCMOSConfig())
     simulation: SimulationConfig = Field(default_factory=lambda: SimulationConfig())
-    batch: int = Field(6, ge=1, description="patches a step")
-    patch: int = Field(40, ge=16, description="side of a patch, px (rounded up to the network's)")
+    batch: int | None = Field(
+        None, ge=1, description="patches a step; default: as many as fill it for this patch"
+    )
+    patch: int | None = Field(
+        None, ge=16, description="side of a patch, px; default: twice the widest spot"
+    )
     frames: int = Field(5, ge=1, description="consecutive frames a patch")
     steps: int = Field(10000, ge=1, description="length of the schedule, steps")
     minutes: float | None = Field(None, gt=0, description="length in minutes instead of steps")
+    optimizer: Literal["adamw", "muon"] = Field("muon", description="muon: AdamW for the rest")
     learning_rate: float = Field(3e-3, gt=0, description="peak learning rate")
     warmup_steps: int = Field(200, ge=0, description="steps until the peak learning rate")
     weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
@@ -220,9 +308,28 @@ class TrainingConfig(Config):
     average: float = Field(0.998, ge=0, lt=1, description="decay of the weight average")
     validate_every: int = Field(500, ge=1, description="steps between validations")
     validation_frames: int = Field(300, ge=1, description="frames of the fixed validation set")
+    validation_per_plane: int = Field(40, ge=1, description="isolated molecules a z plane")
+    patience: int | None = Field(
+        None, ge=1, description="end after so many validations without a better one"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "auto"
     seed: int = 1
+
+    def for_fine_tuning(self) -> Self:
+        """Short and gentle where nothing else was stated: the weights are good already."""
+        stated = self.model_fields_set
+        length = {"steps", "minutes"} & stated
+        gentle = {
+            name: value
+            for name, value in FINE_TUNING.items()
+            if name not in stated and not (name == "minutes" and length)
+        }
+        return self.model_copy(update=gentle)
+
+
+FINE_TUNING: dict[str, Any] = {"minutes": 7.0, "learning_rate": 1e-3, "warmup_steps": 50}
+"""Defaults that differ when training starts from weights: a quarter of a CPU hour on two cores."""
 
 
 class LocalizeConfig(Config):
@@ -254,6 +361,20 @@ class ScalingConfig(Config):
     bg_scale: float = Field(gt=0, description="background that is 1 in the network's output")
 
 
+class CalibrationConfig(Config):
+    """Factors on a network's output that make its error bars and photons true on average.
+
+    Each applies to what the network says: ``sigma_x`` is multiplied by the factor of that name,
+    photons by ``photons``. They are fitted after training (`training.calibration`).
+    """
+
+    sigma_x: float = Field(1.0, gt=0, description="factor on the predicted error of x")
+    sigma_y: float = Field(1.0, gt=0, description="factor on the predicted error of y")
+    sigma_z: float = Field(1.0, gt=0, description="factor on the predicted error of z")
+    sigma_photons: float = Field(1.0, gt=0, description="factor on the predicted photon error")
+    photons: float = Field(1.0, gt=0, description="factor on the photons")
+
+
 class ModelInfo(Config):
     """What travels with weights in a model file."""
 
@@ -263,12 +384,14 @@ class ModelInfo(Config):
     camera: CameraConfig
     psf: PSFConfig
     simulation: SimulationConfig
+    calibration: CalibrationConfig = Field(default_factory=lambda: CalibrationConfig())
     threshold: float = Field(0.5, gt=0, lt=1, description="detection probability by default")
     seed: int = 0
     steps: int = 0
-    cpu_hours: float = 0.0
+    cpu_hours: float = Field(0.0, description="CPU time of training, start weights included")
     versions: dict[str, str] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
+    test_set: str = Field("", description="what the metrics were measured on")
 
     @property
     def pixel_size_nm(self) -> float:

@@ -2,10 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from napari_dilatedloc.camera import build_camera
-from napari_dilatedloc.config import GaussianPSFConfig, SCMOSConfig, SimulationConfig
+from napari_dilatedloc.camera import CameraMaps, build_camera
+from napari_dilatedloc.config import (
+    FieldSplinePSFConfig,
+    GaussianPSFConfig,
+    SCMOSConfig,
+    SimulationConfig,
+)
 from napari_dilatedloc.psf.gaussian import GaussianPSF
-from napari_dilatedloc.simulation.background import sample_background
+from napari_dilatedloc.psf.spline import FieldSplinePSF
 from napari_dilatedloc.simulation.emitters import EmitterBatch, sample_emitters
 from napari_dilatedloc.simulation.simulator import Simulator, render_emitters, simulate_movie
 from napari_dilatedloc.simulation.structure import simulate_structure
@@ -39,18 +44,6 @@ def draw_emitters(config, frames, movies=4, seed=0, size=(100, 100)):
         pixel_size_nm=100,
         generator=torch.Generator().manual_seed(seed),
     )
-
-
-def test_density_is_what_was_asked_for():
-    e = draw_emitters(CONFIG, frames=50)
-    per_frame = len(e.id) / (4 * 50)
-    assert per_frame == pytest.approx(0.5 * 100, rel=0.1)  # 10 x 10 um
-
-
-def test_density_is_steady_from_the_first_frame_to_the_last():
-    e = draw_emitters(CONFIG, frames=40, movies=20)
-    counts = torch.bincount(e.frame, minlength=40).float()
-    assert counts[:5].mean() == pytest.approx(counts[-5:].mean().item(), rel=0.1)
 
 
 def test_a_molecule_keeps_its_place_and_shines_in_consecutive_frames():
@@ -100,14 +93,6 @@ def test_overlapping_molecules_add():
     assert torch.allclose(both, one + two, atol=1e-3)
 
 
-def test_background_lies_around_its_level():
-    bg = sample_background((50, 50), 200, (32, 40), torch.Generator().manual_seed(1))
-    assert bg.shape == (200, 32, 40)
-    assert bg.mean().item() == pytest.approx(50, rel=0.03)
-    assert bg.std(dim=(1, 2)).max() > 1
-    assert bg.min() > 30
-
-
 def test_batches_differ_and_repeat_with_the_seed():
     simulator = Simulator(PSF, build_camera(SCMOSConfig()), CONFIG)
     generator = torch.Generator().manual_seed(3)
@@ -140,15 +125,85 @@ def test_structure_fills_the_field_in_three_dimensions():
     assert len(truth) > 60
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        {"photons": (5000, 100)},
-        {"density_per_um2": (-1, 1)},
-        {"bg": (-3, 4)},
-        {"lifetime_frames": 0},
-    ],
-)
-def test_impossible_settings_are_refused(bad):
-    with pytest.raises(ValueError, match=next(iter(bad))):
-        SimulationConfig(**bad)
+def test_rendering_agrees_with_adding_spot_by_spot():
+    config = CONFIG.replace(lifetime_frames=3, density_per_um2=(6, 6))
+    e = draw_emitters(config, frames=4, movies=3, size=(40, 56))
+    moved = EmitterBatch(**{**vars(e), "y": e.y - 9, "x": e.x + 30})  # many lie outside
+    assert len(torch.unique(moved.id)) > 300  # more than are drawn at a time
+    got = render_emitters(PSF, moved, 3, 4, (40, 56)).double().numpy()
+    roi, pad = PSF.config.roi_size, 60
+    canvas = np.zeros((3, 4, 40 + 2 * pad, 56 + 2 * pad))
+    row, col = torch.round(moved.y), torch.round(moved.x)
+    spots = PSF.rois(moved.z_nm, moved.y - row, moved.x - col) * moved.photons[:, None, None]
+    for i in range(len(moved.id)):
+        top, left = int(row[i]) - roi // 2 + pad, int(col[i]) - roi // 2 + pad
+        image = canvas[moved.movie[i], moved.frame[i]]
+        image[top : top + roi, left : left + roi] += spots[i].double().numpy()
+    assert got == pytest.approx(canvas[..., pad:-pad, pad:-pad], abs=0.01)
+
+
+def test_molecules_too_far_away_and_none_at_all_give_darkness():
+    far = emitters_at([-300.0, 20.0], [10.0, 900.0])
+    assert torch.all(render_emitters(PSF, far, 1, 1, (32, 32)) == 0)
+    none = far.select(torch.zeros(2, dtype=torch.bool))
+    assert torch.all(render_emitters(PSF, none, 1, 1, (32, 32)) == 0)
+
+
+def numbered_chip(height=70, width=90):
+    """Camera without noise whose baseline tells every pixel of the chip from every other."""
+    baseline = 100 + np.arange(height * width, dtype=np.float32).reshape(height, width)
+    maps = CameraMaps(baseline=baseline, qe=np.full((height, width), 0.9, dtype=np.float32))
+    return build_camera(SCMOSConfig(read_noise_e=0), maps), baseline
+
+
+DARK = SimulationConfig(density_per_um2=(0, 1e-9), bg=(0, 0))
+
+
+def test_each_movie_lies_on_its_own_part_of_the_maps():
+    camera, baseline = numbered_chip()
+    batch = Simulator(PSF, camera, DARK).draw(12, 2, (40, 56), torch.Generator().manual_seed(0))
+    assert len(torch.unique(batch.origin, dim=0)) > 6
+    for adu, (y, x) in zip(batch.adu, batch.origin.int().tolist(), strict=True):
+        assert np.array_equal(adu[1], baseline[y : y + 40, x : x + 56])
+    # the same place turns counts into photons
+    photons = camera.at(batch.origin, (40, 56)).to_photons(batch.adu)
+    assert torch.all(photons == 0)
+
+
+def test_psf_and_maps_share_one_place_on_the_chip():
+    grid = FieldSplinePSFConfig(
+        pixel_size_nm=100,
+        roi_size=7,
+        z_range_nm=(-300, 300),
+        z_min_nm=-300,
+        z_step_nm=200,
+        rows_px=(20.0, 69.0),
+        columns_px=(0.0, 200.0),
+    )
+    psf = FieldSplinePSF(grid, torch.ones(4, 4, 11, 11) / 49)
+    camera, baseline = numbered_chip()
+    batch = Simulator(psf, camera, DARK).draw(40, 1, (16, 16), torch.Generator().manual_seed(0))
+    first = batch.origin
+    assert torch.equal(first, first.round())
+    assert first[:, 0].min() >= 20
+    assert first[:, 0].max() <= 70 - 16
+    assert first[:, 1].max() <= 90 - 16  # the maps end before the PSF's do
+    y, x = first[0].int().tolist()
+    assert np.array_equal(batch.adu[0, 0], baseline[y : y + 16, x : x + 16])
+
+
+def test_a_movie_takes_the_top_left_of_the_maps(tmp_path):
+    _, baseline = numbered_chip()
+    np.savez(tmp_path / "chip.npz", baseline=baseline)
+    config = SCMOSConfig(read_noise_e=0, maps=str(tmp_path / "chip.npz"))
+    movie, _ = simulate_movie(PSF, config, DARK, frames=2, size=(40, 56), seed=0)
+    assert np.array_equal(movie[1], baseline[:40, :56])
+    with pytest.raises(ValueError, match="maps must be at least as large"):
+        simulate_movie(PSF, config, DARK, frames=2, size=(80, 56), seed=0)
+
+
+def test_patches_larger_than_the_maps_are_refused():
+    camera, _ = numbered_chip(30, 30)
+    simulator = Simulator(PSF, camera, DARK)
+    with pytest.raises(ValueError, match="simulate a smaller field"):
+        simulator.draw(2, 1, (40, 40), torch.Generator().manual_seed(0))

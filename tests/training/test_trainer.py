@@ -5,12 +5,15 @@ import pytest
 import torch
 
 from napari_dilatedloc.config import GaussianPSFConfig, SimulationConfig, TrainingConfig
+from napari_dilatedloc.evaluation import evaluate
 from napari_dilatedloc.network.checkpoint import load_model
 from napari_dilatedloc.psf.gaussian import GaussianPSF
 from napari_dilatedloc.simulation.simulator import SimulatedBatch
+from napari_dilatedloc.table import Emitters, Localizations
+from napari_dilatedloc.training import trainer
 from napari_dilatedloc.training.state import CheckpointError
 from napari_dilatedloc.training.targets import make_targets
-from napari_dilatedloc.training.trainer import checkpoint_path, learning_rate, train
+from napari_dilatedloc.training.trainer import TrainingError, checkpoint_path, train
 
 PSF = GaussianPSF(GaussianPSFConfig(roi_size=15))
 CONFIG = TrainingConfig(
@@ -22,6 +25,7 @@ CONFIG = TrainingConfig(
     warmup_steps=2,
     validate_every=2,
     validation_frames=10,
+    validation_per_plane=2,
 )
 
 
@@ -93,7 +97,9 @@ def test_fine_tuning_starts_from_given_weights(tmp_path, out):
     list(train(CONFIG, PSF, out))
     start = load_model(out)
     tuned = tmp_path / "tuned.safetensors"
-    list(train(CONFIG.replace(learning_rate=1e-12, steps=2), PSF, tuned, init=start))
+    steps = list(train(CONFIG.replace(learning_rate=1e-12, steps=2), PSF, tuned, init=start))
+    assert [s.step for s in steps] == [0, 1, 2]
+    assert steps[0].evaluation is not None  # before any training
     again = load_model(tuned)
     assert again.info.scaling == start.info.scaling
     weights = dict(again.network.named_parameters())
@@ -117,12 +123,68 @@ def test_too_few_frames_for_the_window_are_refused(out):
         next(train(CONFIG.replace(frames=2), PSF, out))
 
 
-def test_learning_rate_rises_then_falls_to_zero():
-    config = CONFIG.replace(warmup_steps=10, learning_rate=1.0)
-    assert learning_rate(0.0, 0, config) == pytest.approx(0.1)
-    assert learning_rate(0.0, 9, config) == pytest.approx(1.0)
-    assert learning_rate(0.5, 500, config) == pytest.approx(0.5)
-    assert learning_rate(1.0, 1000, config) == pytest.approx(0.0)
+def test_a_paused_run_waits(out):
+    pause, steps = threading.Event(), []
+    pause.set()
+    run = threading.Thread(target=lambda: steps.extend(train(CONFIG, PSF, out, pause=pause)))
+    run.start()
+    run.join(0.5)
+    assert run.is_alive()
+    assert not steps
+    pause.clear()
+    run.join(60)
+    assert len(out.read_bytes()) > 1000
+
+
+def test_a_run_without_progress_ends_early(out, monkeypatch):
+    monkeypatch.setattr(trainer, "validate", lambda *_, **__: FLAT)
+    steps = list(train(CONFIG.replace(steps=40, patience=3), PSF, out))
+    assert steps[-1].step == 8  # best at 2, then three validations without a better one
+    assert "ends early" in steps[-1].note
+    assert [s.step for s in steps if s.is_best] == [2]
+
+
+def test_a_diverged_run_goes_back_and_on_at_half_the_rate(out, monkeypatch):
+    guard = Saboteur(bad=(3,))
+    monkeypatch.setattr(trainer, "Guard", lambda: guard)
+    config = CONFIG.replace(steps=6, warmup_steps=0, optimizer="adamw")
+    run = train(config, PSF, out)
+    first = [next(run) for _ in range(3)]
+    assert "half the learning rate" in first[-1].note
+    rest = list(run)
+    assert [s.step for s in rest] == [4, 5, 6]
+    assert first[1].learning_rate > 1.5 * rest[0].learning_rate
+
+
+def test_a_run_that_diverges_again_and_again_says_so(out, monkeypatch):
+    guard = Saboteur(bad=range(100))
+    monkeypatch.setattr(trainer, "Guard", lambda: guard)
+    with pytest.raises(TrainingError, match="lower learning rate"):
+        list(train(CONFIG.replace(steps=50), PSF, out))
+
+
+class Saboteur:
+    """A guard that calls given steps a divergence."""
+
+    def __init__(self, bad):
+        self.bad, self.step = bad, 0
+
+    def diverged(self, loss, finite):
+        self.step += 1
+        return self.step in self.bad
+
+
+FLAT = evaluate(
+    Localizations.from_columns(frame=[0], x=[1.0], y=[1.0], z_nm=[0.0]),
+    Emitters(frame=[0], x=[1.0], y=[1.0], z_nm=[0.0], photons=[1000.0], id=[0]),
+    100.0,
+)
+
+
+def test_isolated_molecules_are_reported_beside_the_bound(out):
+    last = list(train(CONFIG, PSF, out))[-1]
+    assert len(last.isolated.z_nm) == len(last.isolated.crlb_x_nm)
+    assert (last.isolated.crlb_x_nm > 0).all()
 
 
 def test_minutes_end_a_run(out):

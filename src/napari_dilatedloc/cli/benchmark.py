@@ -30,6 +30,23 @@ def benchmark_psf(
     _follow(run(sizes), count_rows(sizes), as_json)
 
 
+@benchmark.command("simulation")
+def benchmark_simulation(
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats; the median counts.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Simulated patches, emitters and pixels a second for every preset PSF and kind of camera.
+
+    Also the share of a training step that simulation takes. Takes a minute or two; measure while
+    the machine has nothing else to do.
+    """
+    from napari_dilatedloc.benchmark.simulation import SimulationBenchmark, count_rows
+    from napari_dilatedloc.benchmark.simulation import benchmark_simulation as run
+
+    sizes = SimulationBenchmark(repeats=repeats)
+    _follow(run(sizes), count_rows(sizes), as_json)
+
+
 def _follow(rows: Any, total: int, as_json: bool) -> None:
     """Show progress while rows are measured, then all of them."""
     from napari_dilatedloc.benchmark.machine import describe_machine

@@ -20,6 +20,9 @@ def simulate(
     ] = None,
     psf: Annotated[str | None, typer.Option(help="PSF name or file, instead of a model.")] = None,
     camera: Annotated[Path | None, typer.Option(help="Camera settings, YAML.")] = None,
+    simulation: Annotated[
+        Path | None, typer.Option(help="Simulation settings, YAML; the options below override it.")
+    ] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frames of the movie.")] = 1000,
     size: Annotated[int, typer.Option(min=16, help="Side of the square field, px.")] = 64,
     density_per_um2: Annotated[
@@ -48,11 +51,15 @@ def simulate(
         spots, settings, config = load_psf(str(psf)), SCMOSConfig(), SimulationConfig()
     if camera is not None:
         settings = load_yaml(CameraConfig, camera)
-    changes: dict[str, tuple[float, ...]] = {}
+    if simulation is not None:
+        config = load_yaml(SimulationConfig, simulation)
+    changes: dict[str, float | tuple[float, ...]] = {}
     if density_per_um2 is not None:
         changes["density_per_um2"] = (density_per_um2, density_per_um2)
     if photons is not None:
-        changes["photons"] = parse_numbers(photons, 2, "--photons", ":")
+        bounds = parse_numbers(photons, 2, "--photons", ":")
+        # what a network should find does not matter to a movie, but must fit its photons
+        changes |= {"photons": bounds, "min_photons": min(config.min_photons, max(bounds[1], 0))}
     if bg is not None:
         changes["bg"] = (bg, bg)
     movie, emitters = simulate_movie(

@@ -19,6 +19,8 @@ from napari_dilatedloc.cli.common import (
 
 if TYPE_CHECKING:
     from napari_dilatedloc.config import TrainingConfig
+    from napari_dilatedloc.network.checkpoint import Model
+    from napari_dilatedloc.psf.base import PSF
     from napari_dilatedloc.training.trainer import TrainingStep
 
 PAIR = "LOW:HIGH; default: the settings file's or the built-in."
@@ -29,7 +31,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Model file to write, .safetensors.")],
     camera: Annotated[Path | None, typer.Option(help="Camera settings, YAML.")] = None,
     config: Annotated[Path | None, typer.Option(help="All training settings, YAML.")] = None,
-    init: Annotated[str | None, typer.Option(help="Start from this model's weights.")] = None,
+    init: Annotated[
+        str, typer.Option(help="Weights to start from: 'auto', a model, or 'none'.")
+    ] = "auto",
     resume: Annotated[bool, typer.Option(help="Go on where a killed run stopped.")] = False,
     minutes: Annotated[float | None, typer.Option(help="Length of the run, minutes.")] = None,
     steps: Annotated[int | None, typer.Option(help="Length of the run, steps.")] = None,
@@ -44,11 +48,12 @@ def train(
 ) -> None:
     """Train a network on simulated movies of your PSF and camera.
 
-    The best weights are in OUT at any time; stop with Ctrl-C and go on with --resume.
+    Starts from the shipped weights that come nearest, which takes minutes ('--init none' starts
+    from nothing and takes hours). The best weights are in OUT at any time; stop with Ctrl-C and go
+    on with --resume.
     """
     import torch
 
-    from napari_dilatedloc.network.checkpoint import load_model
     from napari_dilatedloc.psf.build import load_psf
     from napari_dilatedloc.training.trainer import train as run
 
@@ -62,29 +67,61 @@ def train(
         "network": network,
         "learning_rate": learning_rate,
         "seed": seed,
-        "device": device,
+        "device": None if device == "auto" else device,
     }
-    settings = _settings(config, camera, ranges, options)
-    start = load_model(init) if init else None
+    spots = load_psf(psf)
+    settings = _base(config, out if resume else None)
+    start = None if resume else _weights(init, spots, network or settings.network)
+    if start is not None:
+        settings = settings.for_fine_tuning()
+        say(f"starting from the weights of {start.name}; '--init none' starts from nothing")
+    settings = _with_options(settings, camera, ranges, options)
     torch.set_flush_denormal(True)  # tiny gradients make CPU convolutions many times slower
     try:
-        _follow(run(settings, load_psf(psf), out, resume=resume, init=start), out, as_json)
+        _follow(run(settings, spots, out, resume=resume, init=start), out, as_json)
     finally:  # it holds for the whole process, numpy's numbers too
         torch.set_flush_denormal(False)
 
 
-def _settings(
-    config: Path | None,
+def _base(config: Path | None, resumed: Path | None) -> TrainingConfig:
+    """Settings before the command line's: those of a run to resume, of a file, or the defaults."""
+    from napari_dilatedloc.config import TrainingConfig, load_yaml
+    from napari_dilatedloc.training.state import read_settings
+    from napari_dilatedloc.training.trainer import checkpoint_path
+
+    stated: TrainingConfig = load_yaml(TrainingConfig, config) if config else TrainingConfig()
+    if resumed is None:
+        return stated
+    changes = {name: getattr(stated, name) for name in stated.model_fields_set}
+    return read_settings(checkpoint_path(resumed)).model_copy(update=changes)
+
+
+def _weights(init: str, psf: PSF, network: str) -> Model | None:
+    """Model to start from: by name, the nearest that is shipped, or none."""
+    from napari_dilatedloc.network.checkpoint import load_model
+    from napari_dilatedloc.network.shipped import available_models, find_model, read_info
+    from napari_dilatedloc.training.start import nearest
+
+    if init == "none":
+        return None
+    if init != "auto":
+        return load_model(init)
+    shipped = {name: read_info(find_model(name)) for name in available_models()}
+    chosen = nearest(psf.config, network, shipped)
+    return load_model(chosen) if chosen else None
+
+
+def _with_options(
+    settings: TrainingConfig,
     camera: Path | None,
     ranges: dict[str, str | None],
     options: dict[str, Any],
 ) -> TrainingConfig:
-    """Settings file first, then what the command line says."""
-    from napari_dilatedloc.config import CameraConfig, TrainingConfig, load_yaml
+    """Settings with what the command line says."""
+    from napari_dilatedloc.config import CameraConfig, load_yaml
 
-    settings: TrainingConfig = load_yaml(TrainingConfig, config) if config else TrainingConfig()
     changes = {name: value for name, value in options.items() if value is not None}
-    if options["steps"] is not None:
+    if "steps" in changes:
         changes["minutes"] = None  # the command line's length counts, not the file's
     if camera is not None:
         changes["camera"] = load_yaml(CameraConfig, camera)
@@ -104,6 +141,8 @@ def _follow(steps: Any, out: Path, as_json: bool) -> None:
         task = bar.add_task("training", total=1000, note="")
         for step in steps:
             bar.update(task, completed=round(1000 * step.progress), note=_note(step))
+            if step.note:
+                bar.console.print(step.note, highlight=False)
             if step.evaluation is not None:
                 figures = {"steps": step.step, **step.evaluation.to_dict()}
                 bar.console.print(f"step {step.step}: {_accuracy(step)}", highlight=False)
@@ -121,9 +160,14 @@ def _accuracy(step: TrainingStep) -> str:
     if e is None:
         return ""
     best = ", best so far" if step.is_best else ""
+    before = ", before training" if step.step == 0 else ""
+    bound = ""
+    if step.isolated is not None:
+        lateral, axial = step.isolated.rmse_over_crlb_lateral, step.isolated.rmse_over_crlb_axial
+        bound = f"; isolated: {lateral:.2f} and {axial:.2f} x CRLB"
     return (
         f"Jaccard {e.jaccard:.3f}, lateral {e.rmse_lateral_nm:.1f} nm, "
-        f"axial {e.rmse_axial_nm:.1f} nm{best}"
+        f"axial {e.rmse_axial_nm:.1f} nm{bound}{before}{best}"
     )
 
 

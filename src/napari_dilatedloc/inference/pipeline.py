@@ -45,7 +45,7 @@ from napari_dilatedloc.inference.tiles import (
 )
 from napari_dilatedloc.network.checkpoint import Model
 from napari_dilatedloc.network.decode import Decoded, decode
-from napari_dilatedloc.network.output import activate, normalize
+from napari_dilatedloc.network.output import activate, calibrate, normalize
 from napari_dilatedloc.network.registry import Network, as_network
 from napari_dilatedloc.table import Localizations
 
@@ -227,6 +227,7 @@ def _localize_tile(run: _Run, x: Tensor, tile: Tile) -> dict[str, NDArray[Any]]:
     with exact_convolutions(), autocast_for(run.device, run.config.precision):
         raw = run.network(x[..., y0 - top : y1 - top, x0 - left : x1 - left].contiguous())
     prediction = activate(raw[0], run.network.channels, run.info.scaling)
+    prediction = calibrate(prediction, run.info.calibration)
     columns = _to_host(decode(prediction, run.threshold))
     columns["row"], columns["col"] = columns["row"] + y0, columns["col"] + x0
     columns["y"], columns["x"] = columns["y"] + y0, columns["x"] + x0

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_dilatedloc.network.dilated_conv import DilatedConv2d
 from napari_dilatedloc.network.output import CHANNELS
 
 
@@ -21,9 +22,7 @@ class ConvBlock(nn.Sequential):
 
     def __init__(self, channels_in: int, channels_out: int, dilation: int = 1) -> None:
         super().__init__(
-            nn.Conv2d(
-                channels_in, channels_out, 3, padding=dilation, dilation=dilation, bias=False
-            ),
+            DilatedConv2d(channels_in, channels_out, dilation),
             nn.BatchNorm2d(channels_out),
             nn.ReLU(inplace=True),
         )

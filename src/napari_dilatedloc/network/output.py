@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_dilatedloc.config import ScalingConfig, SimulationConfig
+from napari_dilatedloc.config import CalibrationConfig, ScalingConfig, SimulationConfig
 
 CHANNELS = (
     "prob",
@@ -83,6 +83,18 @@ def activate(raw: Tensor, channels: Sequence[str], scaling: ScalingConfig) -> Pr
         sigma_y=F.softplus(maps["sigma_y"]) + SIGMA_FLOOR_PX,
         sigma_z_nm=scaling.z_scale_nm * (F.softplus(maps["sigma_z"]) + SIGMA_FLOOR),
         sigma_photons=scaling.photon_scale * (F.softplus(maps["sigma_photons"]) + SIGMA_FLOOR),
+    )
+
+
+def calibrate(prediction: Prediction, calibration: CalibrationConfig) -> Prediction:
+    """Same prediction with error bars and photons that are true on average."""
+    return replace(
+        prediction,
+        photons=prediction.photons * calibration.photons,
+        sigma_x=prediction.sigma_x * calibration.sigma_x,
+        sigma_y=prediction.sigma_y * calibration.sigma_y,
+        sigma_z_nm=prediction.sigma_z_nm * calibration.sigma_z,
+        sigma_photons=prediction.sigma_photons * calibration.sigma_photons,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,10 +16,12 @@ from napari_dilatedloc.config import CameraConfig, FieldSplinePSFConfig, Range, 
 from napari_dilatedloc.psf.base import PSF
 from napari_dilatedloc.psf.compile import fast_psf
 from napari_dilatedloc.simulation.background import sample_background
-from napari_dilatedloc.simulation.emitters import EmitterBatch, sample_emitters, uniform
+from napari_dilatedloc.simulation.distributions import uniform
+from napari_dilatedloc.simulation.emitters import EmitterBatch, sample_emitters
 from napari_dilatedloc.table import Emitters
 
 CHUNK_FRAMES = 200  # frames rendered at a time by `simulate_movie`
+CHUNK_ROIS = 256  # spots drawn at a time, so that they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,15 @@ class SimulatedBatch:
         All that shines, including what lies outside the patch.
     bg : Tensor (B, H, W)
         Background, photons per pixel.
+    origin : Tensor (B, 2), optional
+        Where on the chip each movie's first pixel is (y, x, px); None where the chip is the same
+        all over. ``camera.at(origin, (H, W))`` turns `adu` back into photons.
     """
 
     adu: Tensor
     emitters: EmitterBatch
     bg: Tensor
+    origin: Tensor | None = None
 
 
 def render_emitters(
@@ -50,30 +57,55 @@ def render_emitters(
 ) -> Tensor:
     """Expected photons of emitters without background, (movies, frames, H, W).
 
-    Each ROI is added to a canvas with a border, so that molecules outside the patch shine in.
-    `origin` (movies, 2) says where on the chip each movie's first pixel is (y, x, px), for a PSF
-    that changes over the chip; without it the first pixel is the chip's.
+    Each ROI is added to a canvas with a border, so that molecules outside the patch shine in; what
+    lies too far out to reach it is left out. A molecule that shines in frame after frame is drawn
+    once. `origin` (movies, 2) says where on the chip each movie's first pixel is (y, x, px), for a
+    PSF that changes over the chip; without it the first pixel is the chip's.
     """
     height, width = size
-    roi = psf.config.roi_size
-    border = roi + roi // 2
+    far = psf.config.roi_size // 2
+    border = 2 * far
     row, col = torch.round(emitters.y), torch.round(emitters.x)
-    place = torch.stack([row, col], dim=1)
-    if origin is not None:
-        place = place + origin[emitters.movie]
-    values = psf.rois(emitters.z_nm, emitters.y - row, emitters.x - col, place)
-    values = values * emitters.photons[:, None, None]
-    tall, wide = height + 2 * border, width + 2 * border
-    image = emitters.movie * frames + emitters.frame
-    top = (row.long() + border - roi // 2).clamp(0, tall - roi)
-    left = (col.long() + border - roi // 2).clamp(0, wide - roi)
-    first = (image * tall + top) * wide + left
-    steps = torch.arange(roi, device=values.device)
-    index = first[:, None, None] + steps[:, None] * wide + steps
-    canvas = torch.zeros(movies * frames * tall * wide, device=values.device, dtype=values.dtype)
-    canvas.index_add_(0, index.flatten(), values.flatten())
-    canvas = canvas.view(movies, frames, tall, wide)
-    return canvas[..., border : border + height, border : border + width]
+    seen = (row >= -far) & (row < height + far) & (col >= -far) & (col < width + far)
+    emitters = emitters.select(seen)
+    shape = (movies, frames, height + 2 * border, width + 2 * border)
+    corner = emitters.movie * frames + emitters.frame
+    for place, length in ((row, shape[2]), (col, shape[3])):
+        corner = corner * length + place[seen].long() - far + border
+    steps = torch.arange(2 * far + 1, device=corner.device)
+    pixels = steps[:, None] * shape[3] + steps
+    canvas = torch.zeros(math.prod(shape), device=corner.device, dtype=emitters.photons.dtype)
+    for part, values in _spots(psf, emitters, origin):
+        canvas.scatter_add_(0, (corner[part, None, None] + pixels).flatten(), values.flatten())
+    return canvas.view(shape)[..., border : border + height, border : border + width]
+
+
+def _spots(
+    psf: PSF, emitters: EmitterBatch, origin: Tensor | None
+) -> Iterator[tuple[slice, Tensor]]:
+    """ROIs of all entries in photons, (n, R, R), some at a time; each place is drawn once."""
+    first, run = _same_places(emitters)
+    ends = [*first[CHUNK_ROIS::CHUNK_ROIS].tolist(), len(run)]
+    start = 0
+    for number, end in enumerate(ends if len(run) else []):
+        places = emitters.select(first[number * CHUNK_ROIS : (number + 1) * CHUNK_ROIS])
+        at = torch.stack([places.y, places.x], dim=1)
+        centre = torch.round(at)
+        offset = at - centre
+        chip = centre if origin is None else centre + origin[places.movie]
+        rois = psf.rois(places.z_nm, offset[:, 0], offset[:, 1], chip)
+        part = slice(start, end)
+        drawn = rois[run[part] - number * CHUNK_ROIS]
+        yield part, drawn * emitters.photons[part, None, None]
+        start = end
+
+
+def _same_places(emitters: EmitterBatch) -> tuple[Tensor, Tensor]:
+    """First entry of each run of entries at one place, and the number of each entry's run."""
+    movie, place = emitters.movie, torch.stack([emitters.z_nm, emitters.y, emitters.x], dim=1)
+    new = torch.ones_like(movie, dtype=torch.bool)
+    new[1:] = (movie[1:] != movie[:-1]) | (place[1:] != place[:-1]).any(1)
+    return new.nonzero()[:, 0], new.long().cumsum(0) - 1
 
 
 class Simulator:
@@ -113,24 +145,42 @@ class Simulator:
             pixel_size_nm=self.psf.config.pixel_size_nm,
             generator=generator,
         )
-        bg = sample_background(self.config.bg, movies, size, generator)
+        bg = sample_background(self.config, movies, size, generator)
         origin = self._origin(movies, size, generator)
+        camera = self.camera.at(origin, size)
         light = render_emitters(self.psf, emitters, movies, frames, size, origin)
-        return SimulatedBatch(self.camera.to_adu(light + bg[:, None], generator), emitters, bg)
+        adu = camera.to_adu(light + bg[:, None], generator)
+        return SimulatedBatch(adu, emitters, bg, origin)
 
     def _origin(
         self, movies: int, size: tuple[int, int], generator: torch.Generator
     ) -> Tensor | None:
-        """Where on the chip each movie is, (movies, 2) px: anywhere the PSF's map reaches."""
-        grid = self.psf.config
+        """Where on the chip each movie is, (movies, 2) whole px; None if that changes nothing.
+
+        Anywhere inside the camera's maps that the PSF's map reaches too.
+        """
+        grid, chip = self.psf.config, self.camera.shape
         if not isinstance(grid, FieldSplinePSFConfig):
-            return None
-        axes = zip((grid.rows_px, grid.columns_px), size, strict=True)
+            if chip is None:
+                return None
+            reach = [(0.0, float(length)) for length in chip]
+        else:
+            reach = [(nodes[0], nodes[-1]) for nodes in (grid.rows_px, grid.columns_px)]
+        axes = zip(reach, size, chip or (None, None), strict=True)
         places = [
-            uniform(movies, (nodes[0], max(nodes[0], nodes[-1] - length)), generator)
-            for nodes, length in axes
+            uniform(movies, _room(ends, length, end), generator).round()
+            for ends, length, end in axes
         ]
         return torch.stack(places, dim=1)
+
+
+def _room(reach: Range, length: int, chip: int | None) -> Range:
+    """First pixels, as bounds, at which `length` px lie within `reach` and surely on the chip."""
+    low, high = reach[0], max(reach[0], reach[1] - length)
+    if chip is None:
+        return low, high
+    last = float(max(0, chip - length))
+    return min(max(low, 0.0), last), min(max(high, 0.0), last)
 
 
 def simulate_movie(
@@ -176,7 +226,7 @@ def simulate_movie(
         pixel_size_nm=psf.config.pixel_size_nm,
         generator=generator,
     )
-    bg = sample_background(config.bg, 1, size, generator)
+    bg = sample_background(config, 1, size, generator)
     movie = film(fast_psf(psf), build_camera(camera), emitters, bg[0], frames, generator)
     return movie, to_table(emitters, size)
 
@@ -189,8 +239,12 @@ def film(
     frames: int,
     generator: torch.Generator,
 ) -> NDArray[np.uint16]:
-    """One movie (T, Y, X) of given emitters over a background (Y, X), some frames at a time."""
+    """One movie (T, Y, X) of given emitters over a background (Y, X), some frames at a time.
+
+    A camera with maps gives the top left part of them.
+    """
     size = (bg.shape[0], bg.shape[1])
+    camera = camera.at(None, size)
     movie = np.empty((frames, *size), dtype=np.uint16)
     for start, stop, part in _chunks(emitters, frames):
         expected = render_emitters(psf, part, 1, stop - start, size)[0] + bg

@@ -12,7 +12,8 @@ from torch import Tensor
 from napari_dilatedloc.camera import build_camera
 from napari_dilatedloc.config import CameraConfig, Range
 from napari_dilatedloc.psf.base import PSF
-from napari_dilatedloc.simulation.emitters import EmitterBatch, spread_over_frames, uniform
+from napari_dilatedloc.simulation.distributions import uniform
+from napari_dilatedloc.simulation.emitters import EmitterBatch, spread_over_frames
 from napari_dilatedloc.simulation.simulator import film, to_table
 from napari_dilatedloc.table import Emitters
 

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from napari_dilatedloc.config import ScalingConfig, TrainingConfig
 from napari_dilatedloc.files import replacing
+from napari_dilatedloc.training.muon import Muon, split_parameters
 
-COUNTERS = ("step", "seconds", "cpu_seconds", "best")
+COUNTERS = ("step", "seconds", "cpu_seconds", "best", "rate_factor", "stale")
+FREE_TO_CHANGE = {"steps", "minutes", "device", "patience"}
 
 
 class CheckpointError(ValueError):
@@ -30,8 +32,8 @@ class TrainingState:
     ----------
     network, average : nn.Module
         The network under training and the running average that is validated and kept.
-    optimizer : torch.optim.Optimizer
-        With its moments.
+    optimizers : list of torch.optim.Optimizer
+        With their moments; each weight belongs to one of them.
     generator : torch.Generator
         Source of all simulated data.
     scaling : ScalingConfig
@@ -42,27 +44,42 @@ class TrainingState:
         Wall and CPU time spent so far, over all resumes.
     best : float
         Best validation score so far (3-D efficiency, %).
+    rate_factor : float
+        On the learning rate; halved whenever the run diverged.
+    stale : int
+        Validations since the best one.
     """
 
     network: nn.Module
     average: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizers: list[torch.optim.Optimizer]
     generator: torch.Generator
     scaling: ScalingConfig
     step: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     best: float = float("-inf")
+    rate_factor: float = 1.0
+    stale: int = 0
 
 
 def new_state(network: nn.Module, config: TrainingConfig, scaling: ScalingConfig) -> TrainingState:
     """State before the first step."""
     average = copy.deepcopy(network).eval().requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
     generator = torch.Generator().manual_seed(config.seed)
-    return TrainingState(network, average, optimizer, generator, scaling)
+    return TrainingState(network, average, build_optimizers(network, config), generator, scaling)
+
+
+def build_optimizers(network: nn.Module, config: TrainingConfig) -> list[torch.optim.Optimizer]:
+    """AdamW, or Muon for the convolutions and AdamW for the rest."""
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimizer == "adamw":
+        return [torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay)]
+    matrices, others = split_parameters(network)
+    return [
+        Muon(matrices, lr=rate, weight_decay=decay),
+        torch.optim.AdamW(others, lr=rate, weight_decay=decay),
+    ]
 
 
 @torch.no_grad()
@@ -77,25 +94,58 @@ def update_average(state: TrainingState, decay: float) -> None:
             kept.copy_(now[name])
 
 
-def save_state(path: Path, state: TrainingState, config: TrainingConfig) -> None:
-    """Write a checkpoint; the old one stays until the new one is whole."""
+def to_tensors(state: TrainingState) -> dict[str, Tensor]:
+    """Weights, moments and random numbers as copies on the CPU, by name."""
     tensors: dict[str, Tensor] = {"generator": state.generator.get_state()}
     for part, module in (("network", state.network), ("average", state.average)):
         tensors |= {f"{part}.{k}": v for k, v in module.state_dict().items()}
-    for index, values in state.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in values.items()}
+    for number, optimizer in enumerate(state.optimizers):
+        for index, values in optimizer.state_dict()["state"].items():
+            named = {f"optimizer.{number}.{index}.{k}": v for k, v in values.items()}
+            tensors |= {k: torch.as_tensor(v) for k, v in named.items()}
+    return {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
+
+
+def from_tensors(state: TrainingState, tensors: dict[str, Tensor]) -> None:
+    """Put what `to_tensors` gave back into a state."""
+    for part, module in (("network", state.network), ("average", state.average)):
+        prefix = f"{part}."
+        module.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        )
+    for number, optimizer in enumerate(state.optimizers):
+        _load_optimizer(optimizer, f"optimizer.{number}.", tensors)
+    state.generator.set_state(tensors["generator"])
+
+
+def save_state(path: Path, state: TrainingState, config: TrainingConfig) -> None:
+    """Write a checkpoint; the old one stays until the new one is whole."""
     header = {
         "config": config.model_dump_json(),
         "scaling": state.scaling.model_dump_json(),
         "counters": json.dumps({name: getattr(state, name) for name in COUNTERS}),
     }
-    plain = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
     with replacing(path) as partial:
-        save_file(plain, partial, metadata=header)
+        save_file(to_tensors(state), partial, metadata=header)
+
+
+def read_settings(path: Path) -> TrainingConfig:
+    """Settings a checkpointed run was begun with."""
+    header, _ = _read(path)
+    return TrainingConfig.model_validate_json(header["config"])
 
 
 def load_state(path: Path, state: TrainingState, config: TrainingConfig) -> None:
     """Fill a new state from a checkpoint of the same settings (the length may differ)."""
+    header, tensors = _read(path)
+    _same_settings(path, TrainingConfig.model_validate_json(header["config"]), config)
+    from_tensors(state, tensors)
+    state.scaling = ScalingConfig.model_validate_json(header["scaling"])
+    for name, value in json.loads(header["counters"]).items():
+        setattr(state, name, value)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -104,34 +154,25 @@ def load_state(path: Path, state: TrainingState, config: TrainingConfig) -> None
         raise CheckpointError(f"nothing to resume: no {path}; train without resume") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a training checkpoint; remove it") from error
-    _same_settings(path, header, config)
-    for part, module in (("network", state.network), ("average", state.average)):
-        prefix = f"{part}."
-        module.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        )
-    _load_optimizer(state.optimizer, tensors)
-    state.generator.set_state(tensors["generator"])
-    state.scaling = ScalingConfig.model_validate_json(header["scaling"])
-    for name, value in json.loads(header["counters"]).items():
-        setattr(state, name, value)
+    if not {"config", "scaling", "counters"} <= header.keys():
+        raise CheckpointError(f"{path} is not a training checkpoint; remove it")
+    return header, tensors
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def _load_optimizer(
+    optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, Tensor]
+) -> None:
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        if key.startswith("optimizer."):
-            _, index, name = key.split(".")
+        if key.startswith(prefix):
+            index, name = key.removeprefix(prefix).split(".")
             moments.setdefault(int(index), {})[name] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
 
-def _same_settings(path: Path, header: dict[str, str], config: TrainingConfig) -> None:
-    if not {"config", "scaling", "counters"} <= header.keys():
-        raise CheckpointError(f"{path} is not a training checkpoint; remove it")
-    before = TrainingConfig.model_validate_json(header["config"])
-    for name in TrainingConfig.model_fields.keys() - {"steps", "minutes", "device"}:
+def _same_settings(path: Path, before: TrainingConfig, config: TrainingConfig) -> None:
+    for name in TrainingConfig.model_fields.keys() - FREE_TO_CHANGE:
         old, new = getattr(before, name), getattr(config, name)
         if old != new:
             raise CheckpointError(

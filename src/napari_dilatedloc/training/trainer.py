@@ -6,13 +6,13 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_dilatedloc import __version__
 from napari_dilatedloc.camera import build_camera
@@ -20,26 +20,38 @@ from napari_dilatedloc.config import ModelInfo, TrainingConfig
 from napari_dilatedloc.evaluation import Evaluation
 from napari_dilatedloc.inference.device import autocast_for, choose_device, fast_bfloat16
 from napari_dilatedloc.network.checkpoint import Model, save_model
-from napari_dilatedloc.network.output import activate, normalize, scaling_for
-from napari_dilatedloc.network.registry import as_network, build_network
+from napari_dilatedloc.network.output import activate, scaling_for
+from napari_dilatedloc.network.registry import as_network
 from napari_dilatedloc.psf.base import PSF
 from napari_dilatedloc.simulation.simulator import Simulator
+from napari_dilatedloc.training.batches import BatchMaker, TrainingBatch, batches
+from napari_dilatedloc.training.guard import Guard
+from napari_dilatedloc.training.isolated import (
+    IsolatedAccuracy,
+    IsolatedSet,
+    make_isolated_set,
+    measure_isolated,
+)
 from napari_dilatedloc.training.loss import loss_terms
+from napari_dilatedloc.training.schedule import batch_size, learning_rate, patch_px
+from napari_dilatedloc.training.start import adapted, fresh_network
 from napari_dilatedloc.training.state import (
     TrainingState,
+    from_tensors,
     load_state,
     new_state,
     save_state,
+    to_tensors,
     update_average,
 )
-from napari_dilatedloc.training.targets import make_targets
 from napari_dilatedloc.training.validation import ValidationSet, make_validation_set, validate
 
 logger = logging.getLogger(__name__)
 
 VALIDATION_SIZE = 64  # px
 VALIDATION_SEED = 20241004
-MAX_BAD_STEPS = 20
+MAX_ROLLBACKS = 5
+PAUSE_S = 0.1  # between looks at the pause button
 
 
 class TrainingError(RuntimeError):
@@ -53,7 +65,7 @@ class TrainingStep:
     Attributes
     ----------
     step : int
-        Steps done.
+        Steps done; 0 for the accuracy of given weights before any training.
     progress : float
         Share of the schedule done, 0-1.
     seconds, eta_s : float
@@ -64,8 +76,12 @@ class TrainingStep:
         Loss terms of this step.
     evaluation : Evaluation, optional
         Accuracy on the fixed validation set, at the steps that validate.
+    isolated : IsolatedAccuracy, optional
+        Errors of isolated molecules beside the bound, per z, at the steps that validate.
     is_best : bool
         Whether this evaluation is the best so far (the model file was written).
+    note : str
+        What happened besides, in a sentence: a divergence, an early end.
     """
 
     step: int
@@ -75,7 +91,9 @@ class TrainingStep:
     learning_rate: float
     losses: dict[str, float]
     evaluation: Evaluation | None = None
+    isolated: IsolatedAccuracy | None = None
     is_best: bool = False
+    note: str = ""
 
 
 def checkpoint_path(out: Path) -> Path:
@@ -91,11 +109,13 @@ def train(
     resume: bool = False,
     init: Model | None = None,
     stop: threading.Event | None = None,
-) -> Iterator[TrainingStep]:
+    pause: threading.Event | None = None,
+) -> Generator[TrainingStep, None, None]:
     """Train a network on simulated movies.
 
     Writes the model file `out` at every best validation and the state beside it, so that a run
-    that was killed goes on from the last validation with `resume`.
+    that was killed goes on from the last validation with `resume`. A run that diverges goes back
+    to its last validation and on with half the learning rate.
 
     Parameters
     ----------
@@ -108,9 +128,12 @@ def train(
     resume : bool
         Go on from the state beside `out`.
     init : Model, optional
-        Weights to start from (fine-tuning); network and scaling are taken from it.
+        Weights to start from (fine-tuning); network and scaling are taken from it. The first
+        step reported is then number 0, with the accuracy of these weights on the new data.
     stop : threading.Event, optional
         Set it to end after the current step; the best model so far is kept.
+    pause : threading.Event, optional
+        While it is set the run waits; that time does not count.
 
     Yields
     ------
@@ -122,14 +145,23 @@ def train(
         If `out` exists and `resume` is not asked for: hours of training are not overwritten.
     CheckpointError
         If there is nothing to resume, or it was begun with other settings.
+    TrainingError
+        If it diverges again and again.
     """
     if out.exists() and not resume:
         raise FileExistsError(f"{out} is there already; resume, or give another name or remove it")
     run = _Run(config, psf, out, init)
     if resume:
-        load_state(checkpoint_path(out), run.state, run.config)
-    while run.progress() < 1 and not (stop is not None and stop.is_set()):
-        yield run.advance()
+        run.resume()
+    elif init is not None:
+        yield run.look()
+    stop = stop or threading.Event()
+    with batches(run.maker, run.state.generator, ahead=run.device.type != "cpu") as feed:
+        while run.progress() < 1 and not run.exhausted() and not stop.is_set():
+            if pause is not None and pause.is_set():
+                time.sleep(PAUSE_S)
+                continue
+            yield run.advance(next(feed))
 
 
 class _Run:
@@ -140,30 +172,66 @@ class _Run:
             config = config.replace(network=init.info.network)
         self.config, self.psf, self.out = config, psf, out
         self.device = choose_device(config.device)
-        network = _start_network(config.network, config.seed)
-        self.window = as_network(network).window
-        if config.frames < self.window:
-            raise ValueError(
-                f"frames must be at least the {self.window} that {config.network} sees at once, "
-                f"got {config.frames}; use {self.window + 2}"
-            )
-        if init:
-            network.load_state_dict(init.network.state_dict())
-        network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.camera = build_camera(config.camera)
         self.simulator = Simulator(psf, self.camera, config.simulation)
-        scaling = (
-            init.info.scaling if init else scaling_for(config.simulation, self.simulator.z_range_nm)
-        )
-        self.state: TrainingState = new_state(network.train(), config, scaling)
-        self.bad_steps = 0
-        self.validation: ValidationSet = make_validation_set(
+        self.state = self._start(init)
+        if init:  # the time of the weights it begins with belongs to the result
+            self.state.cpu_seconds = 3600 * init.info.cpu_hours
+        network = as_network(self.state.network)
+        if config.frames < network.window:
+            raise ValueError(
+                f"frames must be at least the {network.window} that {config.network} sees at "
+                f"once, got {config.frames}; use {network.window + 2}"
+            )
+        self.guard, self.snapshot, self.rollbacks = Guard(), to_tensors(self.state), 0
+        side = patch_px(config, psf, network.multiple)
+        self.maker = BatchMaker(
             self.simulator,
-            frames=config.validation_frames,
+            self.state.scaling,
+            movies=batch_size(config, side),
+            frames=config.frames,
+            side=side,
+            window=network.window,
+        )
+        self.validation, self.isolated = self._tests(network.window)
+
+    def _start(self, init: Model | None) -> TrainingState:
+        config, z_range_nm = self.config, self.simulator.z_range_nm
+        if init:
+            network, scaling = adapted(init.network, init.info.scaling, z_range_nm)
+            network.requires_grad_(True)
+        else:
+            network = fresh_network(config.network, config.seed)
+            scaling = scaling_for(config.simulation, z_range_nm)
+        network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return new_state(network.train(), config, scaling)
+
+    def _tests(self, window: int) -> tuple[ValidationSet, IsolatedSet]:
+        validation = make_validation_set(
+            self.simulator,
+            frames=self.config.validation_frames,
             size=VALIDATION_SIZE,
-            window=self.window,
+            window=window,
             seed=VALIDATION_SEED,
         )
+        simulation = self.config.simulation
+        isolated = make_isolated_set(
+            self.simulator.psf,
+            self.camera,
+            photons=sum(simulation.photons) / 2,
+            bg=sum(simulation.bg) / 2,
+            z_range_nm=self.simulator.z_range_nm,
+            per_plane=self.config.validation_per_plane,
+            window=window,
+            seed=VALIDATION_SEED,
+        )
+        return validation, isolated
+
+    def resume(self) -> None:
+        """Go on from the checkpoint beside the model file."""
+        load_state(checkpoint_path(self.out), self.state, self.config)
+        self.maker = replace(self.maker, scaling=self.state.scaling)
+        self.snapshot = to_tensors(self.state)
 
     def progress(self) -> float:
         """Share of the schedule that is done."""
@@ -171,102 +239,153 @@ class _Run:
             return self.state.seconds / (60 * self.config.minutes)
         return self.state.step / self.config.steps
 
-    def advance(self) -> TrainingStep:
+    def exhausted(self) -> bool:
+        """Whether the run has waited long enough for a better validation."""
+        patience = self.config.patience
+        return patience is not None and self.state.stale >= patience
+
+    def look(self) -> TrainingStep:
+        """Accuracy of the weights a fine-tuning starts from."""
+        evaluation, isolated = self._measure()
+        return self._report({}, evaluation=evaluation, isolated=isolated)
+
+    def advance(self, batch: TrainingBatch) -> TrainingStep:
         """One optimizer step, with validation and checkpoint when due."""
         wall, cpu = time.perf_counter(), time.process_time()
-        rate = learning_rate(self.progress(), self.state.step, self.config)
-        losses = self._optimize(rate)
-        update_average(self.state, self.config.average)
+        losses, diverged = self._optimize(batch)
+        self.state.generator.set_state(batch.generator_state)
         self.state.step += 1
+        note = self._roll_back() if diverged else ""
         self._clock(wall, cpu)
-        done = self.progress() >= 1
-        evaluation, is_best = None, False
-        if done or self.state.step % self.config.validate_every == 0:
-            wall, cpu = time.perf_counter(), time.process_time()
-            evaluation, is_best = self._validate()
-            self._clock(wall, cpu)
-            save_state(checkpoint_path(self.out), self.state, self.config)
-        progress = min(self.progress(), 1.0)
+        due = self.state.step % self.config.validate_every == 0
+        if diverged or not (due or self.progress() >= 1):
+            return self._report(losses, note=note)
+        evaluation, isolated = self._measure()
+        is_best = self._keep(evaluation, isolated)
+        if self.exhausted():
+            note = f"no better validation in {self.state.stale} of them: the run ends early"
+        return self._report(losses, evaluation, isolated, is_best=is_best, note=note)
+
+    def _report(
+        self,
+        losses: dict[str, float],
+        evaluation: Evaluation | None = None,
+        isolated: IsolatedAccuracy | None = None,
+        *,
+        is_best: bool = False,
+        note: str = "",
+    ) -> TrainingStep:
+        progress, state = min(self.progress(), 1.0), self.state
         return TrainingStep(
-            step=self.state.step,
+            step=state.step,
             progress=progress,
-            seconds=self.state.seconds,
-            eta_s=self.state.seconds * (1 - progress) / max(progress, 1e-9),
-            learning_rate=rate,
+            seconds=state.seconds,
+            eta_s=state.seconds * (1 - progress) / max(progress, 1e-9),
+            learning_rate=self._rate(),
             losses=losses,
             evaluation=evaluation,
+            isolated=isolated,
             is_best=is_best,
+            note=note,
         )
 
     def _clock(self, wall: float, cpu: float) -> None:
         self.state.seconds += time.perf_counter() - wall
         self.state.cpu_seconds += time.process_time() - cpu
 
-    def _optimize(self, rate: float) -> dict[str, float]:
-        terms = self._losses()
-        loss = torch.stack(list(terms.values())).sum()
-        optimizer, network = self.state.optimizer, self.state.network
-        optimizer.zero_grad(set_to_none=True)
+    def _rate(self) -> float:
+        rate = learning_rate(self.progress(), self.state.step, self.config)
+        return rate * self.state.rate_factor
+
+    def _optimize(self, batch: TrainingBatch) -> tuple[dict[str, float], bool]:
+        terms = self._losses(batch)
+        loss, network = torch.stack(list(terms.values())).sum(), self.state.network
+        network.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), self.config.clip)
-        if bool(torch.isfinite(norm)):
-            self.bad_steps = 0
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            optimizer.step()
-        else:
-            self._count_bad_step()
-        return {name: float(value.detach()) for name, value in terms.items()}
+        finite = bool(torch.isfinite(norm))
+        if finite:  # else this step is left out
+            rate = self._rate()
+            for optimizer in self.state.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                optimizer.step()
+            update_average(self.state, self.config.average)
+        losses = {name: float(value.detach()) for name, value in terms.items()}
+        return losses, self.guard.diverged(sum(losses.values()), finite)
 
-    def _losses(self) -> dict[str, Tensor]:
-        config, multiple = self.config, as_network(self.state.network).multiple
-        side = math.ceil(config.patch / multiple) * multiple
-        with torch.no_grad():
-            batch = self.simulator.draw(
-                config.batch, config.frames, (side, side), self.state.generator
-            )
-            targets = make_targets(batch, self.window, config.simulation.min_photons)
-            frames = normalize(self.camera.to_photons(batch.adu), self.state.scaling).to(
-                self.device
-            )
+    def _losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
+        config, scaling = self.config, self.state.scaling
         wants = config.precision == "bfloat16" or (
             config.precision == "auto" and fast_bfloat16(self.device)
         )
         with autocast_for(self.device, "bfloat16" if wants else "float32"):
-            raw = self.state.network(frames).flatten(0, 1)
-        channels = as_network(self.state.network).channels
-        prediction = activate(raw, channels, self.state.scaling)
-        return loss_terms(prediction, targets.to(self.device), self.state.scaling.bg_scale)
+            raw = self.state.network(batch.frames.to(self.device)).flatten(0, 1)
+        prediction = activate(raw, as_network(self.state.network).channels, scaling)
+        return loss_terms(prediction, batch.targets.to(self.device), scaling.bg_scale)
 
-    def _count_bad_step(self) -> None:
-        self.bad_steps += 1
-        logger.warning("step %d skipped: the gradient is not finite", self.state.step)
-        if self.bad_steps >= MAX_BAD_STEPS:
+    def _roll_back(self) -> str:
+        self.rollbacks += 1
+        if self.rollbacks > MAX_ROLLBACKS:
             raise TrainingError(
-                f"the gradient was not finite in {MAX_BAD_STEPS} steps in a row; lower the "
-                "learning rate and resume"
+                f"the run diverged {self.rollbacks} times; train with a lower learning rate or "
+                "narrower ranges, and check that PSF and camera fit"
             )
+        state, step = self.state, self.state.step
+        generator = state.generator.get_state()  # new data, not those it diverged on
+        from_tensors(state, self.snapshot)
+        state.generator.set_state(generator)
+        state.rate_factor /= 2
+        self.guard = Guard()
+        note = f"step {step}: diverged; back to the last validation with half the learning rate"
+        logger.warning(note)
+        return note
 
-    def _validate(self) -> tuple[Evaluation, bool]:
-        config = self.config
+    def _measure(self) -> tuple[Evaluation, IsolatedAccuracy]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        simulation, scaling = self.config.simulation, self.state.scaling
+        threshold = ModelInfo.model_fields["threshold"].default
         evaluation = validate(
             self.state.average,
             self.validation,
             camera=self.camera,
-            scaling=self.state.scaling,
+            scaling=scaling,
             pixel_size_nm=self.psf.config.pixel_size_nm,
-            threshold=ModelInfo.model_fields["threshold"].default,
-            min_photons=max(config.simulation.min_photons, config.simulation.photons[1] / 10),
+            threshold=threshold,
+            min_photons=max(simulation.min_photons, simulation.photons[1] / 10),
         )
+        isolated = measure_isolated(
+            self.state.average,
+            self.isolated,
+            camera=self.camera,
+            scaling=scaling,
+            threshold=threshold,
+        )
+        self._clock(wall, cpu)
+        return evaluation, isolated
+
+    def _keep(self, evaluation: Evaluation, isolated: IsolatedAccuracy) -> bool:
+        """Write model and checkpoint; whether the model is the best so far."""
         score = evaluation.efficiency_3d
         is_best = math.isfinite(score) and score > self.state.best
+        self.state.stale = 0 if is_best else self.state.stale + 1
         if is_best:
             self.state.best = score
         if is_best or not self.out.exists():
-            save_model(self.out, self.state.average, self._info(evaluation), self.psf.tensors())
-        return evaluation, is_best
+            info = self._info(evaluation, isolated)
+            save_model(self.out, self.state.average, info, self.psf.tensors())
+        save_state(checkpoint_path(self.out), self.state, self.config)
+        self.snapshot = to_tensors(self.state)
+        return is_best
 
-    def _info(self, evaluation: Evaluation) -> ModelInfo:
+    def _info(self, evaluation: Evaluation, isolated: IsolatedAccuracy) -> ModelInfo:
+        measured = {
+            name: float(getattr(evaluation, name))
+            for name in ("jaccard", "rmse_lateral_nm", "rmse_axial_nm", "efficiency_3d")
+        } | {
+            "rmse_over_crlb_lateral": isolated.rmse_over_crlb_lateral,
+            "rmse_over_crlb_axial": isolated.rmse_over_crlb_axial,
+        }
         return ModelInfo(
             network=self.config.network,
             scaling=self.state.scaling,
@@ -281,22 +400,6 @@ class _Run:
                 "torch": torch.__version__,
                 "numpy": np.__version__,
             },
-            metrics={
-                name: float(getattr(evaluation, name))
-                for name in ("jaccard", "rmse_lateral_nm", "rmse_axial_nm", "efficiency_3d")
-                if math.isfinite(getattr(evaluation, name))
-            },
+            metrics={name: value for name, value in measured.items() if math.isfinite(value)},
+            test_set="validation set of the training",
         )
-
-
-def _start_network(name: str, seed: int) -> nn.Module:
-    """Untrained network with the weights of a seed; the global generator is left as it was."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)  # layers draw their weights from the global generator
-        return build_network(name)
-
-
-def learning_rate(progress: float, step: int, config: TrainingConfig) -> float:
-    """Linear warm-up, then a cosine to zero at the end of the schedule."""
-    warm = min(1.0, (step + 1) / max(config.warmup_steps, 1))
-    return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from napari_dilatedloc.camera import Camera
-from napari_dilatedloc.config import ScalingConfig
+from napari_dilatedloc.config import CalibrationConfig, ScalingConfig
 from napari_dilatedloc.evaluation import Evaluation, evaluate
 from napari_dilatedloc.network.decode import decode
-from napari_dilatedloc.network.output import activate, normalize
+from napari_dilatedloc.network.output import activate, calibrate, normalize
 from napari_dilatedloc.network.registry import as_network
 from napari_dilatedloc.simulation.simulator import Simulator, to_table
 from napari_dilatedloc.table import Emitters, Localizations
@@ -45,17 +47,38 @@ def make_validation_set(
     return ValidationSet(batch.adu, to_table(output, (size, size)))
 
 
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Network in evaluation mode, and back in the mode it was in."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
+
+
 @torch.inference_mode()
 def predict(
-    network: nn.Module, adu: Tensor, camera: Camera, scaling: ScalingConfig, threshold: float
+    network: nn.Module,
+    adu: Tensor,
+    camera: Camera,
+    scaling: ScalingConfig,
+    threshold: float,
+    calibration: CalibrationConfig | None = None,
 ) -> Localizations:
-    """Localizations of short movies (B, T, H, W), frames numbered as in `ValidationSet`."""
+    """Localizations of short movies (B, T, H, W), frames numbered as in `ValidationSet`.
+
+    Without a calibration photons and error bars are what the network says.
+    """
     parts = []
+    factors = calibration or CalibrationConfig()
     device = next(network.parameters()).device
     for i, movie in enumerate(adu):
         x = normalize(camera.to_photons(movie.to(camera.baseline.device)), scaling)
         raw = network(x[None].to(device))[0]
-        d = decode(activate(raw, as_network(network).channels, scaling), threshold)
+        prediction = calibrate(activate(raw, as_network(network).channels, scaling), factors)
+        d = decode(prediction, threshold)
         columns = {name: getattr(d, name).cpu().numpy() for name in Localizations.column_names()}
         parts.append(Localizations(**{**columns, "frame": columns["frame"] + i * len(raw)}))
     return Localizations.concatenate(parts)
@@ -72,10 +95,6 @@ def validate(
     min_photons: float,
 ) -> Evaluation:
     """Jaccard and RMSE of a network on the fixed set; dim truth counts neither way."""
-    training = network.training
-    network.eval()
-    try:
+    with evaluating(network):
         found = predict(network, data.adu, camera, scaling, threshold)
-    finally:
-        network.train(training)
     return evaluate(found, data.truth, pixel_size_nm, min_photons=min_photons)
