@@ -20,7 +20,8 @@ from napari_dilatedloc.evaluation import match
 from napari_dilatedloc.psf.base import PSF
 from napari_dilatedloc.psf.compile import fast_psf
 from napari_dilatedloc.psf.crlb import crlb
-from napari_dilatedloc.simulation.emitters import EmitterBatch, uniform
+from napari_dilatedloc.simulation.distributions import uniform
+from napari_dilatedloc.simulation.emitters import EmitterBatch
 from napari_dilatedloc.simulation.simulator import render_emitters, to_table
 from napari_dilatedloc.table import Emitters
 from napari_dilatedloc.training.validation import evaluating, predict
@@ -147,7 +148,7 @@ def make_isolated_set(
         Compiled if it is not fast already; one that changes over the chip is taken in the middle
         of its map.
     camera : Camera
-        Its device is that of the result.
+        Its device is that of the result; of one with maps a typical pixel is taken.
     window : int
         Frames the network sees at once.
     photons, bg : float
@@ -163,7 +164,7 @@ def make_isolated_set(
         raise ValueError(
             f"planes and per_plane must be at least 1, got {planes} and {per_plane}; raise them"
         )
-    device = camera.baseline.device
+    camera, device = camera.typical, camera.baseline.device
     psf = fast_psf(psf).to(device)
     low, high = z_range_nm or psf.config.z_range_nm
     z_nm = np.linspace(low, high, planes) if planes > 1 else np.array([(low + high) / 2])
@@ -201,7 +202,7 @@ def measure_isolated(
 ) -> IsolatedAccuracy:
     """Bias and RMSE of a network at every plane of the set, beside the bounds."""
     with evaluating(network):
-        found = predict(network, data.adu, camera, scaling, threshold, calibration)
+        found = predict(network, data.adu, camera.typical, scaling, threshold, calibration)
     i, j = match(found, data.truth, data.pixel_size_nm)
     plane, count = data.plane[j], len(data.z_nm)
     paired = np.bincount(plane, minlength=count)

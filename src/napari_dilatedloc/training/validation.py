@@ -26,10 +26,12 @@ class ValidationSet:
     """Short movies (B, T, H, W) in ADU and the truth of their inner frames.
 
     ``frame`` of the truth counts output images: movie after movie, inner frame after inner frame.
+    ``origin`` (B, 2) is where on the chip each movie begins, None where that changes nothing.
     """
 
     adu: Tensor
     truth: Emitters
+    origin: Tensor | None = None
 
 
 def make_validation_set(
@@ -44,7 +46,7 @@ def make_validation_set(
     edge = window // 2
     e = e.select((e.frame >= edge) & (e.frame < length - edge))
     output = replace(e, frame=e.movie * MOVIE_FRAMES + e.frame - edge)
-    return ValidationSet(batch.adu, to_table(output, (size, size)))
+    return ValidationSet(batch.adu, to_table(output, (size, size)), batch.origin)
 
 
 @contextmanager
@@ -66,17 +68,21 @@ def predict(
     scaling: ScalingConfig,
     threshold: float,
     calibration: CalibrationConfig | None = None,
+    origin: Tensor | None = None,
 ) -> Localizations:
     """Localizations of short movies (B, T, H, W), frames numbered as in `ValidationSet`.
 
-    Without a calibration photons and error bars are what the network says.
+    Without a calibration photons and error bars are what the network says. `origin` (B, 2) says
+    where on the chip the movies begin, for a camera with maps.
     """
     parts = []
+    size = (adu.shape[2], adu.shape[3])
     factors = calibration or CalibrationConfig()
     device = next(network.parameters()).device
     for i, movie in enumerate(adu):
-        x = normalize(camera.to_photons(movie.to(camera.baseline.device)), scaling)
-        raw = network(x[None].to(device))[0]
+        place = None if origin is None else origin[i : i + 1]
+        photons = camera.at(place, size).to_photons(movie[None].to(camera.baseline.device))
+        raw = network(normalize(photons, scaling).to(device))[0]
         prediction = calibrate(activate(raw, as_network(network).channels, scaling), factors)
         d = decode(prediction, threshold)
         columns = {name: getattr(d, name).cpu().numpy() for name in Localizations.column_names()}
@@ -96,5 +102,5 @@ def validate(
 ) -> Evaluation:
     """Jaccard and RMSE of a network on the fixed set; dim truth counts neither way."""
     with evaluating(network):
-        found = predict(network, data.adu, camera, scaling, threshold)
+        found = predict(network, data.adu, camera, scaling, threshold, origin=data.origin)
     return evaluate(found, data.truth, pixel_size_nm, min_photons=min_photons)

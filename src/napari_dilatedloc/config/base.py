@@ -1,0 +1,54 @@
+"""What all settings are: frozen pydantic models with one YAML round trip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+Range = tuple[float, float]
+
+
+class Config(BaseModel):
+    """Frozen settings; `replace` gives a changed, validated copy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def replace(self, **changes: Any) -> Self:
+        """Copy with some fields changed."""
+        return type(self).model_validate({**self.model_dump(), **changes})
+
+
+class ConfigError(ValueError):
+    """Settings that cannot be used; the message is one sentence."""
+
+
+def parse_config(kind: Any, values: Any, source: str) -> Any:
+    """Validate plain values as a `kind` (a model or a union); `source` names them in errors."""
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "top level"
+        raise ConfigError(
+            f"{source}: {where}: {first['msg']}, got {first['input']!r}; correct this entry"
+        ) from error
+
+
+def load_yaml(kind: Any, path: str | Path) -> Any:
+    """Read a config of the given kind (a model or a union such as `CameraConfig`) from YAML."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"no such file: {path}; check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a YAML file of settings: {error}") from error
+    return parse_config(kind, values if values is not None else {}, str(path))
+
+
+def save_yaml(config: Config, path: str | Path) -> None:
+    """Write a config as YAML that `load_yaml` reads back to an equal value."""
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    Path(path).write_text(text, encoding="utf-8")

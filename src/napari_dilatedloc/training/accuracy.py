@@ -1,0 +1,295 @@
+"""The standard test of a model: one simulated set by its PSF's depth, the same for every model."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_dilatedloc.camera import build_camera
+from napari_dilatedloc.config import ModelInfo, Range, SimulationConfig
+from napari_dilatedloc.evaluation import evaluate
+from napari_dilatedloc.network.checkpoint import Model
+from napari_dilatedloc.network.registry import as_network
+from napari_dilatedloc.psf.base import PSF
+from napari_dilatedloc.psf.build import build_psf
+from napari_dilatedloc.psf.compile import fast_psf
+from napari_dilatedloc.simulation.simulator import Simulator
+from napari_dilatedloc.training.calibration import OUTLIER
+from napari_dilatedloc.training.isolated import (
+    IsolatedAccuracy,
+    make_isolated_set,
+    measure_isolated,
+)
+from napari_dilatedloc.training.pairs import (
+    FIELD_PX,
+    Localized,
+    Pairs,
+    joined,
+    localize_simulated,
+    pair_up,
+)
+from napari_dilatedloc.training.phases import PhaseHistogram, phase_histogram
+
+SEED = 20241100
+PHOTONS: Range = (3000.0, 7000.0)
+BG = 50.0
+MIN_PHOTONS = 500.0
+EMITTERS = 6000
+FRAMES = (100, 1000)  # fewest and most, of 128 x 128 px
+DENSITIES = ((1600.0, 0.2), (4000.0, 0.06), (math.inf, 0.03))
+"""(depth in nm up to which, molecules on per um2)."""
+
+
+@dataclass(frozen=True)
+class StandardTest:
+    """What a model is tested on.
+
+    Attributes
+    ----------
+    simulation : SimulationConfig
+        Blinking molecules.
+    frames : int
+        Of 128 x 128 px.
+    min_photons : float
+        Emitters dimmer in a frame count neither for nor against.
+    isolated_photons, isolated_bg : float
+        Of the isolated molecules that are compared with the bound.
+    per_plane : int
+        Isolated molecules at each of 15 heights.
+    seed : int
+        Same seed, same test.
+    """
+
+    simulation: SimulationConfig
+    frames: int
+    min_photons: float
+    isolated_photons: float
+    isolated_bg: float
+    per_plane: int = 100
+    seed: int = SEED
+
+    @property
+    def text(self) -> str:
+        """All of it in two sentences."""
+        s = self.simulation
+        return (
+            f"{self.frames} simulated frames of {FIELD_PX} x {FIELD_PX} px, seed {self.seed}: "
+            f"{s.density_per_um2[0]:g} molecules on per um2, {s.photons[0]:g}-{s.photons[1]:g} "
+            f"photons fully on, mean on-time {s.lifetime_frames:g} frames, background "
+            f"{s.bg[0]:g}; below {self.min_photons:g} photons in a frame counts neither way. "
+            f"RMSE / CRLB: isolated molecules of {self.isolated_photons:g} photons over "
+            f"{self.isolated_bg:g}, central 80% of z."
+        )
+
+
+@dataclass(frozen=True)
+class ModelAccuracy:
+    """What a model reached in its standard test; what has no value is NaN.
+
+    Attributes
+    ----------
+    jaccard, precision, recall, rmse_lateral_nm, rmse_axial_nm, efficiency_3d : float
+        As in `evaluation.Evaluation`.
+    rmse_over_crlb_lateral, rmse_over_crlb_axial : float
+        Of isolated molecules, as in `isolated.IsolatedAccuracy`.
+    z_variance_x, z_variance_y, z_variance_z : float
+        Variance of errors in units of the predicted sigma, scores beyond 5 taken as 5; 1 where
+        error bars are true.
+    z_outliers : float
+        Share of scores of x, y and z beyond 5.
+    photons_bias : float
+        Mean error of the photons, relative to their mean.
+    phase_flatness, phase_noise, phase_chi2, phase_p : float
+        As in `phases.PhaseHistogram`.
+    n_emitters : int
+        Emitters of the truth that counted.
+    test_set : str
+        What it was measured on.
+    """
+
+    jaccard: float
+    precision: float
+    recall: float
+    rmse_lateral_nm: float
+    rmse_axial_nm: float
+    efficiency_3d: float
+    rmse_over_crlb_lateral: float
+    rmse_over_crlb_axial: float
+    z_variance_x: float
+    z_variance_y: float
+    z_variance_z: float
+    z_outliers: float
+    photons_bias: float
+    phase_flatness: float
+    phase_noise: float
+    phase_chi2: float
+    phase_p: float
+    n_emitters: int
+    test_set: str
+
+    def to_dict(self) -> dict[str, float]:
+        """Numbers by name, for `ModelInfo.metrics`; NaN, which JSON lacks, is left out."""
+        values = {k: v for k, v in dataclasses.asdict(self).items() if k != "test_set"}
+        return {name: float(value) for name, value in values.items() if math.isfinite(value)}
+
+
+@dataclass(frozen=True)
+class AccuracyReport:
+    """The figures and what they were made from, for pictures."""
+
+    accuracy: ModelAccuracy
+    pairs: Pairs
+    phases: PhaseHistogram
+    isolated: IsolatedAccuracy
+    pixel_size_nm: float
+
+
+def standard_density(z_range_nm: Range) -> float:
+    """Molecules on per um2 that a PSF of this depth is tested with: deep ones have wide spots."""
+    depth = z_range_nm[1] - z_range_nm[0]
+    return next(density for limit, density in DENSITIES if depth <= limit)
+
+
+def standard_test(
+    info: ModelInfo,
+    *,
+    density_per_um2: float | None = None,
+    emitters: int = EMITTERS,
+    per_plane: int = 100,
+) -> StandardTest:
+    """Test of a model: high signal, blinking molecules, at a density by the depth of its PSF.
+
+    Molecules of 3000-7000 photons over a background of 50. Where that lies outside of what the
+    model was trained for, the nearest it was trained for.
+
+    Parameters
+    ----------
+    info : ModelInfo
+        Whose ranges are respected.
+    density_per_um2 : float, optional
+        Instead of the density by depth.
+    emitters : int
+        About how many there shall be, within 100 to 1000 frames.
+    per_plane : int
+        Isolated molecules at each height.
+    """
+    if emitters < 1:
+        raise ValueError(f"emitters must be at least 1, got {emitters}; ask for more")
+    trained = info.simulation
+    density = standard_density(info.z_range_nm) if density_per_um2 is None else density_per_um2
+    photons = _within(PHOTONS[0], trained.photons), _within(PHOTONS[1], trained.photons)
+    bg = _within(BG, trained.bg)
+    min_photons = min(MIN_PHOTONS, photons[1] / 14)
+    simulation = SimulationConfig(
+        density_per_um2=(density, density),
+        photons=photons,
+        bg=(bg, bg),
+        lifetime_frames=trained.lifetime_frames,
+        z_range_nm=info.z_range_nm,
+        min_photons=min_photons,
+    )
+    per_frame = density * (FIELD_PX * info.pixel_size_nm / 1000) ** 2
+    return StandardTest(
+        simulation=simulation,
+        frames=min(max(math.ceil(emitters / per_frame / 10) * 10, FRAMES[0]), FRAMES[1]),
+        min_photons=min_photons,
+        isolated_photons=sum(photons) / 2,
+        isolated_bg=bg,
+        per_plane=per_plane,
+    )
+
+
+def model_psf(model: Model) -> PSF:
+    """PSF a model was trained for, fast to simulate with."""
+    return fast_psf(build_psf(model.info.psf, model.psf_tensors))
+
+
+def run_test(model: Model, psf: PSF, test: StandardTest) -> Iterator[Localized]:
+    """Localize the blinking molecules of a test, part by part, with the model's calibration."""
+    simulator = Simulator(psf, build_camera(model.info.camera).typical, test.simulation)
+    yield from localize_simulated(
+        model,
+        simulator,
+        frames=test.frames,
+        seed=test.seed,
+        calibration=model.info.calibration,
+    )
+
+
+def judge(model: Model, psf: PSF, test: StandardTest, parts: list[Localized]) -> AccuracyReport:
+    """All figures of a test whose parts `run_test` gave; isolated molecules are done here."""
+    pixel_size_nm = model.info.pixel_size_nm
+    data = joined(parts)
+    evaluation = evaluate(data.found, data.truth, pixel_size_nm, min_photons=test.min_photons)
+    pairs = pair_up(data, pixel_size_nm, test.min_photons)
+    isolated = _isolated(model, psf, test)
+    true = np.stack([pairs.x, pairs.y], axis=1)
+    error = np.stack([pairs.error_x, pairs.error_y], axis=1)
+    phases = phase_histogram(true, true + error)
+    shared = ("jaccard", "precision", "recall", "rmse_lateral_nm", "rmse_axial_nm")
+    accuracy = ModelAccuracy(
+        **{name: getattr(evaluation, name) for name in (*shared, "efficiency_3d")},
+        rmse_over_crlb_lateral=isolated.rmse_over_crlb_lateral,
+        rmse_over_crlb_axial=isolated.rmse_over_crlb_axial,
+        **_uncertainty(pairs.only_found()),
+        phase_flatness=phases.flatness,
+        phase_noise=phases.noise,
+        phase_chi2=phases.chi2,
+        phase_p=phases.p,
+        n_emitters=len(pairs),
+        test_set=test.text,
+    )
+    return AccuracyReport(accuracy, pairs, phases, isolated, pixel_size_nm)
+
+
+def measure_accuracy(model: Model, test: StandardTest | None = None) -> AccuracyReport:
+    """Standard test of a model in one go."""
+    test = test if test is not None else standard_test(model.info)
+    psf = model_psf(model)
+    return judge(model, psf, test, list(run_test(model, psf, test)))
+
+
+def _isolated(model: Model, psf: PSF, test: StandardTest) -> IsolatedAccuracy:
+    camera = build_camera(model.info.camera).typical
+    data = make_isolated_set(
+        psf,
+        camera,
+        window=as_network(model.network).window,
+        photons=test.isolated_photons,
+        bg=test.isolated_bg,
+        per_plane=test.per_plane,
+        seed=test.seed,
+        z_range_nm=model.info.z_range_nm,
+    )
+    return measure_isolated(
+        model.network,
+        data,
+        camera=camera,
+        scaling=model.info.scaling,
+        threshold=model.info.threshold,
+        calibration=model.info.calibration,
+    )
+
+
+def _uncertainty(pairs: Pairs) -> dict[str, float]:
+    """Spread of z-scores and bias of the photons, of emitters that were found."""
+    names = ("x", "y", "z_nm")
+    if len(pairs) == 0:
+        nothing = [f"z_variance_{name.removesuffix('_nm')}" for name in names]
+        return dict.fromkeys([*nothing, "z_outliers", "photons_bias"], math.nan)
+    scores = {name: pairs.z_scores(name) for name in names}
+    figures = {
+        f"z_variance_{name.removesuffix('_nm')}": float(np.clip(z, -OUTLIER, OUTLIER).var())
+        for name, z in scores.items()
+    }
+    beyond = np.abs(np.concatenate(list(scores.values()))) > OUTLIER
+    bias = float(pairs.error_photons.sum() / pairs.photons.sum())
+    return {**figures, "z_outliers": float(beyond.mean()), "photons_bias": bias}
+
+
+def _within(value: float, bounds: Range) -> float:
+    return min(max(value, bounds[0]), bounds[1])

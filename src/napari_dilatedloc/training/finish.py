@@ -1,0 +1,104 @@
+"""The last step of a training run: calibrate the written model, test it, write it again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from napari_dilatedloc.camera import build_camera
+from napari_dilatedloc.network.checkpoint import Model, load_model, save_model
+from napari_dilatedloc.psf.base import PSF
+from napari_dilatedloc.simulation.simulator import Simulator
+from napari_dilatedloc.training import calibration as calibrating
+from napari_dilatedloc.training.accuracy import (
+    EMITTERS,
+    AccuracyReport,
+    StandardTest,
+    judge,
+    model_psf,
+    run_test,
+    standard_density,
+    standard_test,
+)
+from napari_dilatedloc.training.pairs import FIELD_PX
+
+Progress = Callable[[str, float], None]
+"""Told what is being done and which share of it is done, 0-1."""
+
+
+def finish_model(
+    path: str | Path,
+    *,
+    emitters: int = EMITTERS,
+    per_plane: int = 100,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> AccuracyReport:
+    """Calibrate and test a model file, and write calibration, metrics and test set into it.
+
+    Parameters
+    ----------
+    path : str or Path
+        Model file as the trainer wrote it; replaced when everything is done.
+    emitters : int
+        About how many the test has, and at most how many the calibration has.
+    per_plane : int
+        Isolated molecules at each of 15 heights.
+    device : str
+        Where the network runs.
+    progress : callable, optional
+        Told ``(what, share done)``; one that raises ends it and leaves the file as it was.
+
+    Returns
+    -------
+    AccuracyReport
+        ``accuracy`` holds the figures that were written.
+    """
+    path = Path(path)
+    report = progress or _silent
+    model = load_model(path, device)
+    psf = model_psf(model)
+    report("calibrating", 0.0)
+    model = calibrated(model, psf, emitters=emitters)
+    test = standard_test(model.info, emitters=emitters, per_plane=per_plane)
+    judged = tested(model, psf, test, report)
+    info = model.info.replace(
+        metrics=judged.accuracy.to_dict(), test_set=judged.accuracy.test_set
+    )
+    save_model(path, model.network, info, model.psf_tensors)
+    return judged
+
+
+def calibrated(model: Model, psf: PSF, *, emitters: int = calibrating.EMITTERS) -> Model:
+    """Same model with its calibration fitted anew."""
+    info = model.info
+    simulation = calibrating.calibration_simulation(
+        info.simulation, standard_density(info.z_range_nm)
+    )
+    per_frame = simulation.density_per_um2[0] * (FIELD_PX * info.pixel_size_nm / 1000) ** 2
+    wanted = min(emitters, calibrating.EMITTERS)
+    factors = calibrating.fit_calibration(
+        model,
+        Simulator(psf, build_camera(info.camera).typical, simulation),
+        frames=min(math.ceil(wanted / max(per_frame, 1e-6)), calibrating.MAX_FRAMES),
+        min_photons=max(simulation.min_photons, simulation.photons[1] / 20),
+    )
+    return replace(model, info=info.replace(calibration=factors))
+
+
+def tested(model: Model, psf: PSF, test: StandardTest, report: Progress) -> AccuracyReport:
+    """Figures of a test, with progress."""
+    parts = []
+    for part in run_test(model, psf, test):
+        parts.append(part)
+        report("testing", min(1.0, sum(p.frames for p in parts) / test.frames))
+    report("isolated molecules", 0.0)
+    judged = judge(model, psf, test, parts)
+    report("isolated molecules", 1.0)
+    return judged
+
+
+def _silent(what: str, share: float) -> None:
+    """Progress nobody looks at."""
