@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from napari_dilatedloc.config import GaussianPSFConfig, TrainingConfig
+from napari_dilatedloc.psf.extent import spot_diameter_px
 from napari_dilatedloc.psf.gaussian import GaussianPSF
 from napari_dilatedloc.training.schedule import (
     STEP_PIXELS,
     batch_size,
     learning_rate,
     patch_px,
-    spot_diameter_px,
 )
 
 CONFIG = TrainingConfig(warmup_steps=10, learning_rate=1.0)

@@ -1,6 +1,9 @@
 import math
 import threading
+from dataclasses import fields
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +14,7 @@ from napari_dilatedloc.psf.gaussian import GaussianPSF
 from napari_dilatedloc.simulation.simulator import SimulatedBatch
 from napari_dilatedloc.table import Emitters, Localizations
 from napari_dilatedloc.training import trainer
+from napari_dilatedloc.training.isolated import IsolatedAccuracy
 from napari_dilatedloc.training.state import CheckpointError
 from napari_dilatedloc.training.targets import make_targets
 from napari_dilatedloc.training.trainer import TrainingError, checkpoint_path, train
@@ -26,7 +30,16 @@ CONFIG = TrainingConfig(
     validate_every=2,
     validation_frames=10,
     validation_per_plane=2,
+    test_emitters=20,
 )
+
+
+@pytest.fixture(autouse=True)
+def final(monkeypatch):
+    """The test that ends a run has tests of its own; here it is a number that can be recognised."""
+    judged = SimpleNamespace(accuracy=SimpleNamespace(jaccard=0.5))
+    monkeypatch.setattr(trainer, "finish_model", lambda *_, **__: judged)
+    return judged.accuracy
 
 
 @pytest.fixture
@@ -34,11 +47,12 @@ def out(tmp_path):
     return tmp_path / "model.safetensors"
 
 
-def test_a_run_gives_steps_a_model_and_a_checkpoint(out):
+def test_a_run_gives_steps_a_model_and_a_checkpoint(out, final):
     steps = list(train(CONFIG, PSF, out))
-    assert [s.step for s in steps] == [1, 2, 3, 4]
-    assert [s.evaluation is not None for s in steps] == [False, True, False, True]
+    assert [s.step for s in steps] == [1, 2, 3, 4, 4]
+    assert [s.evaluation is not None for s in steps] == [False, True, False, True, False]
     assert steps[-1].progress == 1.0
+    assert steps[-1].final is final
     assert all(math.isfinite(v) for s in steps for v in s.losses.values())
     model = load_model(out)
     assert model.info.psf == PSF.config
@@ -54,7 +68,7 @@ def test_resume_continues_bit_for_bit(tmp_path):
         next(run)
     run.close()
     resumed = list(train(CONFIG, PSF, parts, resume=True))
-    assert [s.step for s in resumed] == [3, 4]
+    assert [s.step for s in resumed] == [3, 4, 4]
     assert [s.losses for s in resumed] == [s.losses for s in expected[2:]]
 
 
@@ -98,7 +112,7 @@ def test_fine_tuning_starts_from_given_weights(tmp_path, out):
     start = load_model(out)
     tuned = tmp_path / "tuned.safetensors"
     steps = list(train(CONFIG.replace(learning_rate=1e-12, steps=2), PSF, tuned, init=start))
-    assert [s.step for s in steps] == [0, 1, 2]
+    assert [s.step for s in steps] == [0, 1, 2, 2]
     assert steps[0].evaluation is not None  # before any training
     again = load_model(tuned)
     assert again.info.scaling == start.info.scaling
@@ -137,10 +151,10 @@ def test_a_paused_run_waits(out):
 
 
 def test_a_run_without_progress_ends_early(out, monkeypatch):
-    monkeypatch.setattr(trainer, "validate", lambda *_, **__: FLAT)
+    monkeypatch.setattr(trainer.Watch, "measure", lambda *_: (FLAT, NOTHING))
     steps = list(train(CONFIG.replace(steps=40, patience=3), PSF, out))
-    assert steps[-1].step == 8  # best at 2, then three validations without a better one
-    assert "ends early" in steps[-1].note
+    assert steps[-2].step == 8  # best at 2, then three validations without a better one
+    assert "ends early" in steps[-2].note
     assert [s.step for s in steps if s.is_best] == [2]
 
 
@@ -152,7 +166,7 @@ def test_a_diverged_run_goes_back_and_on_at_half_the_rate(out, monkeypatch):
     first = [next(run) for _ in range(3)]
     assert "half the learning rate" in first[-1].note
     rest = list(run)
-    assert [s.step for s in rest] == [4, 5, 6]
+    assert [s.step for s in rest] == [4, 5, 6, 6]
     assert first[1].learning_rate > 1.5 * rest[0].learning_rate
 
 
@@ -181,22 +195,39 @@ FLAT = evaluate(
 )
 
 
+NAMES = [field.name for field in fields(IsolatedAccuracy)]
+NOTHING = IsolatedAccuracy(**dict.fromkeys(NAMES, np.array([np.nan])))
+
+
 def test_isolated_molecules_are_reported_beside_the_bound(out):
-    last = list(train(CONFIG, PSF, out))[-1]
+    last = list(train(CONFIG, PSF, out))[-2]
     assert len(last.isolated.z_nm) == len(last.isolated.crlb_x_nm)
     assert (last.isolated.crlb_x_nm > 0).all()
 
 
 def test_minutes_end_a_run(out):
     steps = list(train(CONFIG.replace(minutes=1e-9), PSF, out))
-    assert len(steps) == 1
+    assert [s.step for s in steps] == [1, 1]
     assert steps[0].evaluation is not None
+
+
+def test_a_run_stopped_while_it_is_tested_keeps_its_model(out, monkeypatch):
+    stop = threading.Event()
+
+    def look(path, *, progress, **_):
+        stop.set()
+        progress("testing", 0.5)
+
+    monkeypatch.setattr(trainer, "finish_model", look)
+    steps = list(train(CONFIG, PSF, out, stop=stop))
+    assert "before the model was calibrated" in steps[-1].note
+    assert load_model(out).info.steps > 0
 
 
 def test_training_lowers_the_loss(out):
     steps = list(train(CONFIG.replace(steps=40, batch=4, validate_every=40), PSF, out))
     first = sum(s.losses["localization"] for s in steps[:5]) / 5
-    last = sum(s.losses["localization"] for s in steps[-5:]) / 5
+    last = sum(s.losses["localization"] for s in steps[-6:-1]) / 5
     assert last < first - 0.5
 
 

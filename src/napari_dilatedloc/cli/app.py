@@ -14,6 +14,7 @@ from napari_dilatedloc.cli import (
     demo,
     design,
     localize,
+    models,
     psf,
     simulate,
     tables,
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for group in (demo, simulate, psf, crlb, design, train, localize, tables, benchmark):
+for group in (demo, simulate, psf, crlb, design, train, models, localize, tables, benchmark):
     group.register(app)
 
 

@@ -19,9 +19,7 @@ from napari_dilatedloc.cli.common import (
 
 if TYPE_CHECKING:
     from napari_dilatedloc.config import TrainingConfig
-    from napari_dilatedloc.network.checkpoint import Model
-    from napari_dilatedloc.psf.base import PSF
-    from napari_dilatedloc.training.trainer import TrainingStep
+    from napari_dilatedloc.training.step import TrainingStep
 
 PAIR = "LOW:HIGH; default: the settings file's or the built-in."
 
@@ -55,6 +53,7 @@ def train(
     import torch
 
     from napari_dilatedloc.psf.build import load_psf
+    from napari_dilatedloc.training.start import choose_start
     from napari_dilatedloc.training.trainer import train as run
 
     if minutes is not None and steps is not None:
@@ -71,7 +70,8 @@ def train(
     }
     spots = load_psf(psf)
     settings = _base(config, out if resume else None)
-    start = None if resume else _weights(init, spots, network or settings.network)
+    wanted = network or settings.network
+    start = None if resume else choose_start(init, spots.config, wanted)
     if start is not None:
         settings = settings.for_fine_tuning()
         say(f"starting from the weights of {start.name}; '--init none' starts from nothing")
@@ -94,21 +94,6 @@ def _base(config: Path | None, resumed: Path | None) -> TrainingConfig:
         return stated
     changes = {name: getattr(stated, name) for name in stated.model_fields_set}
     return read_settings(checkpoint_path(resumed)).model_copy(update=changes)
-
-
-def _weights(init: str, psf: PSF, network: str) -> Model | None:
-    """Model to start from: by name, the nearest that is shipped, or none."""
-    from napari_dilatedloc.network.checkpoint import load_model
-    from napari_dilatedloc.network.shipped import available_models, find_model, read_info
-    from napari_dilatedloc.training.start import nearest
-
-    if init == "none":
-        return None
-    if init != "auto":
-        return load_model(init)
-    shipped = {name: read_info(find_model(name)) for name in available_models()}
-    chosen = nearest(psf.config, network, shipped)
-    return load_model(chosen) if chosen else None
 
 
 def _with_options(
@@ -146,6 +131,8 @@ def _follow(steps: Any, out: Path, as_json: bool) -> None:
             if step.evaluation is not None:
                 figures = {"steps": step.step, **step.evaluation.to_dict()}
                 bar.console.print(f"step {step.step}: {_accuracy(step)}", highlight=False)
+            if step.final is not None:
+                figures |= {**step.final.to_dict(), "test_set": step.final.test_set}
     if not figures:
         raise ValueError("the run ended before its first validation; train longer")
     show({"model": str(out), **figures}, as_json)

@@ -24,7 +24,7 @@ class ScalingConfig(Config):
 
 
 class CalibrationConfig(Config):
-    """Factors on a network's output that make its error bars and photons true on average.
+    """What makes a network's positions, photons and error bars true on average.
 
     Each applies to what the network says: ``sigma_x`` is multiplied by the factor of that name,
     photons by ``photons``. They are fitted after training (`training.calibration`).
@@ -35,6 +35,11 @@ class CalibrationConfig(Config):
     sigma_z: float = Field(1.0, gt=0, description="factor on the predicted error of z")
     sigma_photons: float = Field(1.0, gt=0, description="factor on the predicted photon error")
     photons: float = Field(1.0, gt=0, description="factor on the photons")
+    pull_per_px2: float = Field(
+        0.0,
+        description="how strongly uncertain x and y are pulled to the middle of their pixel, per "
+        "px^2 of squared predicted error; taken off",
+    )
 
 
 class ModelInfo(Config):

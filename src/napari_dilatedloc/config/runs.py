@@ -35,6 +35,9 @@ class TrainingConfig(Config):
     validate_every: int = Field(500, ge=1, description="steps between validations")
     validation_frames: int = Field(300, ge=1, description="frames of the fixed validation set")
     validation_per_plane: int = Field(40, ge=1, description="isolated molecules a z plane")
+    test_emitters: int = Field(
+        6000, ge=10, description="emitters of the test that ends a run, and of its calibration"
+    )
     patience: int | None = Field(
         None, ge=1, description="end after so many validations without a better one"
     )

@@ -20,6 +20,7 @@ from napari_dilatedloc.gui.results_step import TABLE_FILTER, ResultsStep
 from napari_dilatedloc.gui.run import Run
 from napari_dilatedloc.gui.run_panel import RunPanel
 from napari_dilatedloc.gui.style import Column, Section
+from napari_dilatedloc.gui.train_step import TrainStep
 from napari_dilatedloc.gui.worker import GeneratorWorker, State, describe
 from napari_dilatedloc.io.tables import write_table
 
@@ -28,7 +29,7 @@ _NOTHING_FOUND = "Done, but no molecule was found: try a lower threshold or anot
 
 
 class DilatedLocDock(QWidget):
-    """Localize a movie layer: Movie, PSF, Model, Localize, Results, and one button.
+    """Localize a movie layer: Movie, PSF, Model, Train, Localize, Results, and one button.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ class DilatedLocDock(QWidget):
         self.psf_step = PSFStep(napari_viewer)
         self.psf_section = Section("PSF", self.psf_step, opened=False)
         self.model_step = ModelStep()
+        self.train_step = TrainStep()
+        self.train_section = Section("Match and fine-tune", self.train_step, opened=False)
         self.form = LocalizeForm()
         self.results = ResultsStep()
         self.panel = RunPanel()
@@ -155,6 +158,7 @@ class DilatedLocDock(QWidget):
             Section("Movie", self.movie_step),
             self.psf_section,
             Section("Model", self.model_step),
+            self.train_section,
             Section("Localize", self.form),
             Section("Results", self.results),
         )
@@ -174,6 +178,9 @@ class DilatedLocDock(QWidget):
         self.psf_section.toggled.connect(self.psf_step.prepare)
         self.psf_step.worker.state_changed.connect(self._watch_window)
         self.psf_step.changed.connect(self.movie_step.reread)
+        self.psf_step.changed.connect(self._on_psf_changed)
+        self.train_step.worker.state_changed.connect(self._watch_window)
+        self.train_step.trained.connect(self.model_step.set_model)
         self.model_step.changed.connect(self._update_trouble)
         self.form.valueChanged.connect(self._update_trouble)
         self.panel.start_clicked.connect(self.start)
@@ -191,7 +198,12 @@ class DilatedLocDock(QWidget):
         movie = self.movie_step.movie
         good = movie is not None and not self.movie_step.trouble
         self.form.set_movie_length(len(movie_array(movie)) if good else None)
+        self.train_step.set_movie(movie, self.movie_step.trouble)
         self._update_trouble()
+
+    @Slot()
+    def _on_psf_changed(self) -> None:
+        self.train_step.set_psf(self.psf_step.chosen)
 
     @Slot()
     def _update_trouble(self) -> None:
@@ -254,4 +266,5 @@ class DilatedLocDock(QWidget):
             self._main_window = None
         self.worker.stop_and_wait()
         self.psf_step.shut_down()
+        self.train_step.shut_down()
         self.movie_step.disconnect_viewer()

@@ -54,6 +54,13 @@ class ExactBox(QDoubleSpinBox):
 class RangeField(QWidget):
     """Two boxes, from low to high.
 
+    Parameters
+    ----------
+    least, most, decimals, step
+        As for `ExactBox`.
+    unit : str
+        Shown behind the boxes.
+
     Signals
     -------
     changed
@@ -68,6 +75,7 @@ class RangeField(QWidget):
         most: float,
         decimals: int,
         step: float,
+        unit: str = "",
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -76,8 +84,10 @@ class RangeField(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.low, 1)
-        row.addWidget(QLabel("to"))
+        row.addWidget(QLabel("–"))
         row.addWidget(self.high, 1)
+        row.addWidget(QLabel(unit))
+        row.setSpacing(4)
         for box in (self.low, self.high):
             box.valueChanged.connect(self._tell)
 

@@ -9,7 +9,7 @@ from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-LABEL_WIDTH = 84  # px; so that fields line up from step to step
+LABEL_WIDTH = 90  # px; so that fields line up from step to step
 HEADER_STYLE = (
     "QPushButton { text-align: left; border: none; background: transparent; "
     "font-weight: bold; padding: 5px 2px; }"

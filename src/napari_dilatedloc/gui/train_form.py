@@ -18,12 +18,15 @@ AUTO, NOTHING = "auto", "none"
 FROM_NOTHING = "From nothing it takes hours: enter some hundred minutes."
 ENOUGH_MINUTES = 60.0
 MODEL_FILTER = f"DilatedLoc models (*{SUFFIX})"
+CHECKS = {"validate_every": 100, "validation_frames": 150, "validation_per_plane": 20}
+"""About one short check of the accuracy a minute or two; 'Stop' keeps the best of them."""
 RANGES = {"photons": "Photons", "bg": "Background", "density_per_um2": "Density"}
 
 
 def default_settings() -> TrainingConfig:
-    """Defaults of a training that starts from weights."""
-    return TrainingConfig(minutes=TrainingConfig().for_fine_tuning().minutes)
+    """Defaults of a training that starts from weights, with checks often enough to watch."""
+    minutes = TrainingConfig().for_fine_tuning().minutes
+    return TrainingConfig(minutes=minutes, **CHECKS)
 
 
 class TrainForm(QWidget):
@@ -74,14 +77,21 @@ class TrainForm(QWidget):
         return self._out
 
     @property
-    def trouble(self) -> str:
-        """Why these settings cannot be used, one sentence; empty if they can."""
+    def settings_trouble(self) -> str:
+        """Why there is no such simulation, one sentence; empty if there may be."""
         if self.camera.trouble:
             return self.camera.trouble
         try:
             self.value()
         except ValidationError as error:
             return first_sentence(error)
+        return ""
+
+    @property
+    def trouble(self) -> str:
+        """Why training cannot begin with these settings; empty if it can."""
+        if self.settings_trouble:
+            return self.settings_trouble
         if self._out.exists():
             return f"{self._out.name} is there already: choose another name under 'Save as'."
         return ""
@@ -131,17 +141,17 @@ class TrainForm(QWidget):
         self.set_out(next(path for path in paths if not path.exists()))
 
     def _make_fields(self) -> None:
-        photons = RangeField(0.0, 1e7, 0, 100.0)
+        photons = RangeField(0.0, 1e7, 0, 100.0, "/frame")
         photons.setToolTip(
             "Photons that a molecule sends into the microscope while it is on for a whole frame: "
             "the dimmest and the brightest that matter. A program that sums the pixels of a spot "
             "gives somewhat less."
         )
-        background = RangeField(0.0, 1e6, 1, 5.0)
+        background = RangeField(0.0, 1e6, 1, 5.0, "/px")
         background.setToolTip(
             "Background in photons per pixel and frame: lowest and highest over field and movie."
         )
-        density = RangeField(0.0, 1000.0, 3, 0.05)
+        density = RangeField(0.0, 1000.0, 3, 0.05, "/um²")
         density.setToolTip(
             "Molecules that are on at a time, per square micrometre: in the emptiest and in the "
             "fullest part. 1 per um² is crowded for astigmatism, 0.1 for a tetrapod."
@@ -196,7 +206,11 @@ class TrainForm(QWidget):
     @Slot()
     def _ask(self) -> None:
         path, _ = QFileDialog.getSaveFileName(
-            self, "Save the new model as", str(self._out), MODEL_FILTER
+            self,
+            "Save the new model as",
+            str(self._out),
+            MODEL_FILTER,
+            options=QFileDialog.Option.DontConfirmOverwrite,  # models are never overwritten
         )
         if path:
             self.set_out(path)

@@ -32,18 +32,19 @@ class VerdictView(QLabel):
             if verdict.level == "ok":
                 passed.append(verdict.sentence)
             else:
-                lines.append(_line(verdict.level, verdict.sentence))
+                lines.append(marked(verdict.level, verdict.sentence))
         if chosen.calibration is not None:
-            lines += [_line("warning", note) for note in chosen.calibration.notes]
+            lines += [marked("warning", note) for note in chosen.calibration.notes]
             lines += _left_out(chosen)
         if passed:
-            lines.append(_line("ok", f"{len(passed)} checks without complaint (hover to read)."))
+            lines.append(marked("ok", f"{len(passed)} checks without complaint (hover to read)."))
         self.setText("<br>".join(lines))
         self.setToolTip("<br>".join(escape(sentence) for sentence in passed))
         self.setVisible(bool(lines))
 
 
-def _line(level: str, sentence: str) -> str:
+def marked(level: str, sentence: str) -> str:
+    """HTML of one finding: its mark in the colour of the level, and the sentence."""
     mark, colour = _MARKS[level]
     return f'<span style="color: {colour}"><b>{mark}</b></span> {escape(sentence)}'
 
@@ -53,10 +54,10 @@ def _left_out(chosen: ChosenPSF) -> list[str]:
     beads = chosen.calibration.beads if chosen.calibration is not None else ()
     rejected = [(place, bead) for place, bead in enumerate(beads, start=1) if not bead.kept]
     lines = [
-        _line("warning", f"Bead {place} not used: {bead.reason}.")
+        marked("warning", f"Bead {place} not used: {bead.reason}.")
         for place, bead in rejected[:MOST_BEADS]
     ]
     more = len(rejected) - MOST_BEADS
     if more > 0:
-        lines.append(_line("warning", f"{more} more not used: red in the layer over the stack."))
+        lines.append(marked("warning", f"{more} more not used: red in the layer over the stack."))
     return lines

@@ -24,6 +24,7 @@ CHANNELS = (
     "bg",
 )
 REACH_PX = 1.5  # how far from its centre a pixel may place a localization
+MAX_PULL = 0.9
 SIGMA_FLOOR_PX = 0.005
 SIGMA_FLOOR = 0.001  # of z and photons, in units of their scales
 
@@ -87,15 +88,38 @@ def activate(raw: Tensor, channels: Sequence[str], scaling: ScalingConfig) -> Pr
 
 
 def calibrate(prediction: Prediction, calibration: CalibrationConfig) -> Prediction:
-    """Same prediction with error bars and photons that are true on average."""
+    """Same prediction with positions, photons and error bars that are true on average."""
     return replace(
         prediction,
+        x=without_pull(prediction.x, prediction.sigma_x, calibration.pull_per_px2),
+        y=without_pull(prediction.y, prediction.sigma_y, calibration.pull_per_px2),
         photons=prediction.photons * calibration.photons,
         sigma_x=prediction.sigma_x * calibration.sigma_x,
         sigma_y=prediction.sigma_y * calibration.sigma_y,
         sigma_z_nm=prediction.sigma_z_nm * calibration.sigma_z,
         sigma_photons=prediction.sigma_photons * calibration.sigma_photons,
     )
+
+
+def without_pull(offset: Tensor, sigma: Tensor, pull_per_px2: float) -> Tensor:
+    """Offsets from the pixel's centre without the network's preference for the centre.
+
+    A pixel answers for molecules inside it, so where a network is unsure it answers nearer to the
+    middle, and uncertain localizations paint a grid: they lie at offset u with the density
+    ``1 + c cos(2 pi u)``, c = pull * sigma^2. The cumulative distribution of that,
+    ``u + c sin(2 pi u) / (2 pi)``, spreads them evenly again (histogram equalization).
+
+    Parameters
+    ----------
+    offset, sigma : Tensor
+        x or y relative to a pixel's centre, and its predicted standard deviation, px.
+    pull_per_px2 : float
+        The strength; c is kept within +-0.9, so that the order of places stays.
+    """
+    if pull_per_px2 == 0:
+        return offset
+    contrast = (pull_per_px2 * sigma**2).clamp(-MAX_PULL, MAX_PULL)
+    return offset + contrast * torch.sin(2 * torch.pi * offset) / (2 * torch.pi)
 
 
 def normalize(photons: Tensor, scaling: ScalingConfig) -> Tensor:

@@ -39,7 +39,7 @@ PHOTONS: Range = (3000.0, 7000.0)
 BG = 50.0
 MIN_PHOTONS = 500.0
 EMITTERS = 6000
-FRAMES = (100, 1000)  # fewest and most, of 128 x 128 px
+FRAMES = (10, 1000)  # fewest and most, of 128 x 128 px
 DENSITIES = ((1600.0, 0.2), (4000.0, 0.06), (math.inf, 0.03))
 """(depth in nm up to which, molecules on per um2)."""
 
@@ -173,7 +173,7 @@ def standard_test(
     density_per_um2 : float, optional
         Instead of the density by depth.
     emitters : int
-        About how many there shall be, within 100 to 1000 frames.
+        About how many there shall be, within 10 to 1000 frames.
     per_plane : int
         Isolated molecules at each height.
     """
@@ -229,7 +229,7 @@ def judge(model: Model, psf: PSF, test: StandardTest, parts: list[Localized]) ->
     isolated = _isolated(model, psf, test)
     true = np.stack([pairs.x, pairs.y], axis=1)
     error = np.stack([pairs.error_x, pairs.error_y], axis=1)
-    phases = phase_histogram(true, true + error)
+    phases = phase_histogram(true, true + error, pairs.id)
     shared = ("jaccard", "precision", "recall", "rmse_lateral_nm", "rmse_axial_nm")
     accuracy = ModelAccuracy(
         **{name: getattr(evaluation, name) for name in (*shared, "efficiency_3d")},

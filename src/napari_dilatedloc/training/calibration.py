@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from napari_dilatedloc.config import CalibrationConfig, SimulationConfig
 from napari_dilatedloc.network.checkpoint import Model
+from napari_dilatedloc.network.output import without_pull
 from napari_dilatedloc.simulation.simulator import Simulator
-from napari_dilatedloc.training.pairs import Pairs, joined, localize_simulated, pair_up
+from napari_dilatedloc.training.pairs import Localized, Pairs, joined, localize_simulated, pair_up
 
 SEED = 20241005  # not that of the test set, of the validation set or of any training
 OUTLIER = 5.0  # z-scores beyond it are taken as this
-EMITTERS = 4000
+EMITTERS = 6000
 MAX_FRAMES = 600
 FEWEST = 100  # pairs; with less a factor says nothing
+PULLS = (-20.0, 60.0)  # per px^2, between which it is looked for
 
 
 def fit_calibration(
-    model: Model, simulator: Simulator, *, frames: int, min_photons: float, seed: int = SEED
+    model: Model,
+    simulator: Simulator,
+    *,
+    frames: int,
+    min_photons: float,
+    seed: int = SEED,
+    progress: Callable[[float], None] | None = None,
 ) -> CalibrationConfig:
     """Factors that suit a network, from movies of a simulator.
 
@@ -34,35 +47,61 @@ def fit_calibration(
         Dimmer emitters are left out.
     seed : int
         Of the movies.
+    progress : callable, optional
+        Told the share done, 0-1.
     """
-    data = joined(list(localize_simulated(model, simulator, frames=frames, seed=seed)))
-    pairs = pair_up(data, simulator.psf.config.pixel_size_nm, min_photons)
-    return calibration_of(pairs.only_found())
+    parts: list[Localized] = []
+    for part in localize_simulated(model, simulator, frames=frames, seed=seed):
+        parts.append(part)
+        if progress is not None:
+            progress(min(1.0, sum(p.frames for p in parts) / frames))
+    pairs = pair_up(joined(parts), simulator.psf.config.pixel_size_nm, min_photons)
+    return calibration_of(pairs)
 
 
 def calibration_of(pairs: Pairs) -> CalibrationConfig:
     """Factors that make photons right in the sum and z-scores have a mean square of one.
 
-    Photons come first; their errors are those after the correction. A localization that was
-    paired with another molecule than its own has a z-score of any size and would rule a mean
-    square, so those beyond 5 count as 5: of a normal distribution that takes off nothing.
+    Photons and the pull to pixel centres come first; errors are those after their correction. A
+    localization that was paired with another molecule than its own has a z-score of any size and
+    would rule a mean square, so those beyond 5 count as 5: of a normal distribution that takes
+    off nothing.
 
-    With fewer than 100 pairs every factor is 1.
+    With fewer than 100 pairs nothing is changed.
     """
-    if len(pairs) < FEWEST:
+    if pairs.paired.sum() < FEWEST:
         return CalibrationConfig()
+    pull = pull_of(pairs)
+    pairs = _released(pairs, pull).only_found()
     found = pairs.photons + pairs.error_photons
     photons = float(pairs.photons.sum() / found.sum())
     scores = {name: pairs.z_scores(name) for name in ("x", "y", "z_nm")}
     scores["photons"] = (photons * found - pairs.photons) / pairs.sigma_photons
     factors = {name.removesuffix("_nm"): _spread(values) for name, values in scores.items()}
     sigmas = {f"sigma_{name}": value for name, value in factors.items()}
-    return CalibrationConfig(photons=photons, **sigmas)
+    return CalibrationConfig(photons=photons, pull_per_px2=pull, **sigmas)
 
 
-def calibration_simulation(
-    training: SimulationConfig, density_per_um2: float
-) -> SimulationConfig:
+def pull_of(pairs: Pairs) -> float:
+    """Pull per px^2 after whose removal no sub-pixel phase is preferred, see `without_pull`.
+
+    It is where the mean of ``cos(2 pi x)`` over what was found equals that of the truth, x and y
+    together.
+    """
+    true = sum(np.cos(2 * np.pi * getattr(pairs, axis)).mean() for axis in "xy")
+
+    def surplus(pull: float) -> float:
+        left = _released(pairs, pull).only_found()
+        places = [getattr(left, axis) + getattr(left, f"error_{axis}") for axis in "xy"]
+        return float(sum(np.cos(2 * np.pi * place).mean() for place in places) - true)
+
+    low, high = PULLS
+    if surplus(low) * surplus(high) > 0:  # it cannot be brought about: leave it
+        return 0.0
+    return float(brentq(surplus, low, high, xtol=1e-3))
+
+
+def calibration_simulation(training: SimulationConfig, density_per_um2: float) -> SimulationConfig:
     """What a network is calibrated on: its training's photons, background and heights.
 
     The density is one at which most molecules stand alone, as close to `density_per_um2` as the
@@ -73,6 +112,17 @@ def calibration_simulation(
     return training.replace(
         density_per_um2=(density, density), density_distribution="uniform", density_contrast=0.0
     )
+
+
+def _released(pairs: Pairs, pull: float) -> Pairs:
+    """Same pairs with positions as they are without the pull."""
+    changed = {}
+    for axis in "xy":
+        error, sigma = getattr(pairs, f"error_{axis}"), getattr(pairs, f"sigma_{axis}")
+        place = torch.as_tensor(getattr(pairs, axis) + error)  # centres are whole numbers: u = x
+        moved = without_pull(place, torch.as_tensor(sigma), pull)
+        changed[f"error_{axis}"] = error + (moved - place).numpy()
+    return replace(pairs, **changed)
 
 
 def _spread(z_scores: NDArray[np.float64]) -> float:

@@ -60,20 +60,20 @@ def finish_model(
     report = progress or _silent
     model = load_model(path, device)
     psf = model_psf(model)
-    report("calibrating", 0.0)
-    model = calibrated(model, psf, emitters=emitters)
+    model = calibrated(model, psf, report, emitters=emitters)
     test = standard_test(model.info, emitters=emitters, per_plane=per_plane)
     judged = tested(model, psf, test, report)
-    info = model.info.replace(
-        metrics=judged.accuracy.to_dict(), test_set=judged.accuracy.test_set
-    )
+    info = model.info.replace(metrics=judged.accuracy.to_dict(), test_set=judged.accuracy.test_set)
     save_model(path, model.network, info, model.psf_tensors)
     return judged
 
 
-def calibrated(model: Model, psf: PSF, *, emitters: int = calibrating.EMITTERS) -> Model:
-    """Same model with its calibration fitted anew."""
+def calibrated(
+    model: Model, psf: PSF, report: Progress, *, emitters: int = calibrating.EMITTERS
+) -> Model:
+    """Same model with its calibration fitted anew, with progress."""
     info = model.info
+    report("calibrating", 0.0)
     simulation = calibrating.calibration_simulation(
         info.simulation, standard_density(info.z_range_nm)
     )
@@ -84,6 +84,7 @@ def calibrated(model: Model, psf: PSF, *, emitters: int = calibrating.EMITTERS) 
         Simulator(psf, build_camera(info.camera).typical, simulation),
         frames=min(math.ceil(wanted / max(per_frame, 1e-6)), calibrating.MAX_FRAMES),
         min_photons=max(simulation.min_photons, simulation.photons[1] / 20),
+        progress=lambda share: report("calibrating", share),
     )
     return replace(model, info=info.replace(calibration=factors))
 

@@ -172,7 +172,7 @@ def make_isolated_set(
     emitters, plane, side = _place(z_nm, per_plane, photons, psf.config.roi_size, generator)
     movies = int(emitters.movie.max()) + 1
     light = render_emitters(psf, emitters, movies, 1, (side, side), _middle(psf, movies, side))
-    expected = torch.full((movies, window, side, side), bg, device=device)
+    expected = torch.full((movies, window, side, side), float(bg), device=device)
     expected[:, window // 2] += light[:, 0]
     # one output image a movie: rows stay in the order they were drawn in, which is by movie
     truth = to_table(EmitterBatch(**{**vars(emitters), "frame": emitters.movie}), (side, side))
@@ -246,7 +246,7 @@ def _place(
         y=within(row),
         x=within(col),
         z_nm=torch.as_tensor(z_nm, dtype=torch.float32, device=device)[plane],
-        photons=torch.full((n,), photons, device=device),
+        photons=torch.full((n,), float(photons), device=device),
     )
     return emitters, plane.cpu().numpy(), side
 

@@ -39,6 +39,8 @@ class Pairs:
 
     Attributes
     ----------
+    id : ndarray of int
+        The molecule; its entries in several frames have one number.
     x, y : ndarray
         True position, px.
     photons : ndarray
@@ -49,6 +51,7 @@ class Pairs:
         Predicted standard deviations in the same units.
     """
 
+    id: NDArray[np.int64]
     x: Floats64
     y: Floats64
     photons: Floats64
@@ -138,10 +141,14 @@ def localize_simulated(
 
 
 def joined(parts: list[Localized]) -> Localized:
-    """All parts as one."""
+    """All parts as one; molecules of different parts get different ids."""
+    truths, first = [], 0
+    for part in parts:
+        truths.append(part.truth.replace(id=part.truth.id + first))
+        first += int(part.truth.id.max(initial=-1)) + 1
     return Localized(
         Localizations.concatenate([part.found for part in parts]),
-        Emitters.concatenate([part.truth for part in parts]),
+        Emitters.concatenate(truths),
         sum(part.frames for part in parts),
     )
 
@@ -160,4 +167,5 @@ def pair_up(data: Localized, pixel_size_nm: float, min_photons: float) -> Pairs:
         sigma[j] = getattr(found, f"sigma_{name}")[i]
         columns[f"error_{name}"], columns[f"sigma_{name}"] = error, sigma
     bright = columns["photons"] >= min_photons
-    return Pairs(**{name: values[bright] for name, values in columns.items()})
+    ids = truth.id[bright].astype(np.int64)
+    return Pairs(id=ids, **{name: values[bright] for name, values in columns.items()})

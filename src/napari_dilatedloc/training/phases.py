@@ -41,20 +41,24 @@ class PhaseHistogram:
         return float(np.abs(self.deviation.mean(axis=0)).max())
 
 
-def phase_histogram(true: Floats64, found: Floats64) -> PhaseHistogram:
+def phase_histogram(true: Floats64, found: Floats64, molecule: NDArray[np.int64]) -> PhaseHistogram:
     """Compare sub-pixel phases found with true ones.
 
     Every emitter adds 1 in the bin it was found in and takes off the recall in the bin it is in,
     so that the chance unevenness of the truth cancels, and emitters missed at some places count.
-    These contributions are independent from emitter to emitter, so their mean over N emitters
-    has covariance C / N, and ``N mean^T C^+ mean`` follows a chi-square (Hotelling's T^2; C^+ is
-    the pseudo-inverse, as the contributions sum to zero).
+    A molecule that shines in several frames is at one place in all of them, so what is independent
+    are the sums s over the emitters of one molecule. The total S of K molecules has covariance
+    C = sum of s s^T, and ``S^T C^+ S`` follows a chi-square (Wald's statistic with a covariance
+    that allows for clusters, Liang & Zeger, Biometrika 73, 13 (1986); C^+ is the pseudo-inverse,
+    as the contributions sum to zero).
 
     Parameters
     ----------
     true, found : ndarray (N, 2)
         Positions x, y in px (pixel centres at whole numbers); rows of `found` are NaN where an
         emitter was missed.
+    molecule : ndarray of int (N,)
+        Which molecule each emitter is of.
     """
     missed = np.isnan(found).any(axis=1)
     n, pairs = len(true), int((~missed).sum())
@@ -67,16 +71,18 @@ def phase_histogram(true: Floats64, found: Floats64) -> PhaseHistogram:
         part = was_found * _in_bins(where) - pairs / n * _in_bins(true[:, axis])
         parts.append(part - part.mean(axis=1, keepdims=True))
     contributions = np.concatenate(parts, axis=1)  # (N, 2 BINS)
-    mean = contributions.mean(axis=0)
-    covariance = np.cov(contributions, rowvar=False) if n > 1 else np.zeros((2 * BINS, 2 * BINS))
-    unit = pairs / n / BINS  # a flat histogram's share in each bin
+    molecules, index = np.unique(molecule, return_inverse=True)
+    sums = np.zeros((len(molecules), 2 * BINS))
+    np.add.at(sums, index, contributions)
+    total, covariance = sums.sum(axis=0), sums.T @ sums
     freedom = 2 * (BINS - 1)
     chi2 = p = np.nan
-    if n > 10 * freedom:
-        chi2 = float(n * mean @ np.linalg.pinv(covariance, rcond=1e-9, hermitian=True) @ mean)
+    if len(molecules) > 10 * freedom:
+        chi2 = float(total @ np.linalg.pinv(covariance, rcond=1e-9, hermitian=True) @ total)
         p = float(chi2_distribution.sf(chi2, freedom))
-    noise = float(np.sqrt(np.diag(covariance).mean() / n) / unit)
-    return PhaseHistogram(mean.reshape(2, BINS) / unit, noise, chi2, p)
+    flat = pairs / BINS  # localizations in each bin of a flat histogram
+    noise = float(np.sqrt(np.diag(covariance).mean()) / flat)
+    return PhaseHistogram(total.reshape(2, BINS) / flat, noise, chi2, p)
 
 
 def _in_bins(position: Floats64) -> Floats64:

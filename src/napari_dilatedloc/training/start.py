@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from napari_dilatedloc.config import ModelInfo, PSFConfig, Range, ScalingConfig
+from napari_dilatedloc.network.checkpoint import Model, load_model
 from napari_dilatedloc.network.registry import as_network, build_network
 
 FAR = 1.5  # a model whose PSF is less alike is no better a start than nothing
@@ -49,6 +50,29 @@ def nearest(psf: PSFConfig, network: str, models: dict[str, ModelInfo]) -> str |
     usable = {name: info for name, info in models.items() if info.network == network}
     ranked = sorted(usable, key=lambda name: distance(psf, usable[name]))
     return ranked[0] if ranked and distance(psf, usable[ranked[0]]) < FAR else None
+
+
+def choose_start(init: str, psf: PSFConfig, network: str) -> Model | None:
+    """Model to start from, or None to start from nothing.
+
+    Parameters
+    ----------
+    init : str
+        "auto" for the nearest of the shipped models, "none", or the name or path of a model.
+    psf : PSFConfig
+        What is to be learnt.
+    network : str
+        Registry name; only shipped models of this network can serve.
+    """
+    if init == "none":
+        return None
+    if init != "auto":
+        return load_model(init)
+    from napari_dilatedloc.network.shipped import available_models, find_model, read_info
+
+    shipped = {name: read_info(find_model(name)) for name in available_models()}
+    chosen = nearest(psf, network, shipped)
+    return load_model(chosen) if chosen else None
 
 
 def adapted(

@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +25,9 @@ from napari_dilatedloc.network.registry import as_network
 from napari_dilatedloc.psf.base import PSF
 from napari_dilatedloc.simulation.simulator import Simulator
 from napari_dilatedloc.training.batches import BatchMaker, TrainingBatch, batches
+from napari_dilatedloc.training.finish import finish_model
 from napari_dilatedloc.training.guard import Guard
-from napari_dilatedloc.training.isolated import (
-    IsolatedAccuracy,
-    IsolatedSet,
-    make_isolated_set,
-    measure_isolated,
-)
+from napari_dilatedloc.training.isolated import IsolatedAccuracy
 from napari_dilatedloc.training.loss import loss_terms
 from napari_dilatedloc.training.schedule import batch_size, learning_rate, patch_px
 from napari_dilatedloc.training.start import adapted, fresh_network
@@ -44,56 +40,21 @@ from napari_dilatedloc.training.state import (
     to_tensors,
     update_average,
 )
-from napari_dilatedloc.training.validation import ValidationSet, make_validation_set, validate
+from napari_dilatedloc.training.step import TrainingStep
+from napari_dilatedloc.training.watch import Watch
 
 logger = logging.getLogger(__name__)
 
-VALIDATION_SIZE = 64  # px
-VALIDATION_SEED = 20241004
 MAX_ROLLBACKS = 5
 PAUSE_S = 0.1  # between looks at the pause button
 
 
+class _Stopped(Exception):
+    """The caller asked for an end while the model was tested."""
+
+
 class TrainingError(RuntimeError):
     """A run that cannot go on; the message is one sentence."""
-
-
-@dataclass(frozen=True)
-class TrainingStep:
-    """What one step reports.
-
-    Attributes
-    ----------
-    step : int
-        Steps done; 0 for the accuracy of given weights before any training.
-    progress : float
-        Share of the schedule done, 0-1.
-    seconds, eta_s : float
-        Time spent and time left.
-    learning_rate : float
-        Of this step.
-    losses : dict of float
-        Loss terms of this step.
-    evaluation : Evaluation, optional
-        Accuracy on the fixed validation set, at the steps that validate.
-    isolated : IsolatedAccuracy, optional
-        Errors of isolated molecules beside the bound, per z, at the steps that validate.
-    is_best : bool
-        Whether this evaluation is the best so far (the model file was written).
-    note : str
-        What happened besides, in a sentence: a divergence, an early end.
-    """
-
-    step: int
-    progress: float
-    seconds: float
-    eta_s: float
-    learning_rate: float
-    losses: dict[str, float]
-    evaluation: Evaluation | None = None
-    isolated: IsolatedAccuracy | None = None
-    is_best: bool = False
-    note: str = ""
 
 
 def checkpoint_path(out: Path) -> Path:
@@ -115,7 +76,8 @@ def train(
 
     Writes the model file `out` at every best validation and the state beside it, so that a run
     that was killed goes on from the last validation with `resume`. A run that diverges goes back
-    to its last validation and on with half the learning rate.
+    to its last validation and on with half the learning rate. A run that comes to its end
+    calibrates the best model and tests it (`finish.finish_model`); one that is stopped does not.
 
     Parameters
     ----------
@@ -162,6 +124,8 @@ def train(
                 time.sleep(PAUSE_S)
                 continue
             yield run.advance(next(feed))
+    if out.exists() and not stop.is_set():
+        yield run.finish(stop)
 
 
 class _Run:
@@ -193,7 +157,7 @@ class _Run:
             side=side,
             window=network.window,
         )
-        self.validation, self.isolated = self._tests(network.window)
+        self.watch = Watch(self.simulator, config, network.window)
 
     def _start(self, init: Model | None) -> TrainingState:
         config, z_range_nm = self.config, self.simulator.z_range_nm
@@ -205,27 +169,6 @@ class _Run:
             scaling = scaling_for(config.simulation, z_range_nm)
         network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return new_state(network.train(), config, scaling)
-
-    def _tests(self, window: int) -> tuple[ValidationSet, IsolatedSet]:
-        validation = make_validation_set(
-            self.simulator,
-            frames=self.config.validation_frames,
-            size=VALIDATION_SIZE,
-            window=window,
-            seed=VALIDATION_SEED,
-        )
-        simulation = self.config.simulation
-        isolated = make_isolated_set(
-            self.simulator.psf,
-            self.camera,
-            photons=sum(simulation.photons) / 2,
-            bg=sum(simulation.bg) / 2,
-            z_range_nm=self.simulator.z_range_nm,
-            per_plane=self.config.validation_per_plane,
-            window=window,
-            seed=VALIDATION_SEED,
-        )
-        return validation, isolated
 
     def resume(self) -> None:
         """Go on from the checkpoint beside the model file."""
@@ -265,6 +208,25 @@ class _Run:
         if self.exhausted():
             note = f"no better validation in {self.state.stale} of them: the run ends early"
         return self._report(losses, evaluation, isolated, is_best=is_best, note=note)
+
+    def finish(self, stop: threading.Event) -> TrainingStep:
+        """Calibrate and test the kept model; leaves it as it is if asked to stop meanwhile."""
+
+        def look(what: str, share: float) -> None:
+            if stop.is_set():
+                raise _Stopped
+
+        try:
+            judged = finish_model(
+                self.out,
+                emitters=self.config.test_emitters,
+                per_plane=self.config.validation_per_plane,
+                device=str(self.device),
+                progress=look,
+            )
+        except _Stopped:
+            return self._report({}, note="stopped before the model was calibrated")
+        return replace(self._report({}), final=judged.accuracy)
 
     def _report(
         self,
@@ -343,26 +305,9 @@ class _Run:
 
     def _measure(self) -> tuple[Evaluation, IsolatedAccuracy]:
         wall, cpu = time.perf_counter(), time.process_time()
-        simulation, scaling = self.config.simulation, self.state.scaling
-        threshold = ModelInfo.model_fields["threshold"].default
-        evaluation = validate(
-            self.state.average,
-            self.validation,
-            camera=self.camera,
-            scaling=scaling,
-            pixel_size_nm=self.psf.config.pixel_size_nm,
-            threshold=threshold,
-            min_photons=max(simulation.min_photons, simulation.photons[1] / 10),
-        )
-        isolated = measure_isolated(
-            self.state.average,
-            self.isolated,
-            camera=self.camera,
-            scaling=scaling,
-            threshold=threshold,
-        )
+        measured = self.watch.measure(self.state.average, self.state.scaling)
         self._clock(wall, cpu)
-        return evaluation, isolated
+        return measured
 
     def _keep(self, evaluation: Evaluation, isolated: IsolatedAccuracy) -> bool:
         """Write model and checkpoint; whether the model is the best so far."""

@@ -1,0 +1,221 @@
+"""Match the simulation to a movie, and train a model for a PSF."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer, Signal, Slot
+from qtpy.QtWidgets import QWidget
+
+from napari_dilatedloc.gui.layers import movie_array
+from napari_dilatedloc.gui.match_job import Matched, match_job
+from napari_dilatedloc.gui.run import duration
+from napari_dilatedloc.gui.train_job import TrainingStarted, train_job
+from napari_dilatedloc.gui.train_panel import TrainPanel
+from napari_dilatedloc.gui.training_log import TrainingLog
+from napari_dilatedloc.gui.worker import GeneratorWorker, State
+
+if TYPE_CHECKING:
+    from napari_dilatedloc.gui.psf_job import ChosenPSF
+
+PLOT_INTERVAL_MS = 2000
+_NO_PSF = "Choose a PSF first, in the step 'PSF' above."
+_NOTHING_KEPT = "Stopped before the first check of the accuracy: there is no model yet."
+
+
+class TrainStep(TrainPanel):
+    """Matching and training.
+
+    Signals
+    -------
+    trained : str
+        Path of a new model file.
+    """
+
+    trained = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._chosen: ChosenPSF | None = None
+        self._movie: Any = None
+        self._movie_trouble = ""
+        self._task = ""
+        self._pause = Event()
+        self._out = Path()
+        self._suggested = Path()
+        self.log = TrainingLog()
+        self.worker = GeneratorWorker(self)
+        self._plot_timer = QTimer(self)
+        self._plot_timer.setInterval(PLOT_INTERVAL_MS)
+        self._drawn: Any = None  # step the plots show
+        self._suggest()
+        self._connect()
+        self._update()
+
+    @Slot(object)
+    def set_psf(self, chosen: ChosenPSF | None) -> None:
+        """Take the PSF of the step above."""
+        self._chosen = chosen
+        self._suggest()
+        self._update()
+
+    def set_movie(self, layer: Any, trouble: str) -> None:
+        """Take the movie layer, or why there is none that can be used."""
+        self._movie, self._movie_trouble = layer, trouble
+        if not self.worker.state.busy:
+            self._suggest()
+        self._update()
+
+    @Slot()
+    def match(self) -> None:
+        """Estimate the ranges from the movie; while that runs: cancel it."""
+        if self.worker.state.busy:
+            if self._task == "match":
+                self.worker.cancel()
+            return
+        if self._match_trouble or self._chosen is None:
+            self.status.show_error(self._match_trouble)
+            return
+        self.match_view.clear()
+        config, array = self.form.value(), movie_array(self._movie)
+        self._start("match", partial(match_job, array, self._chosen.psf, config))
+        self.begin("Looking at the movie…")
+
+    @Slot()
+    def train(self) -> None:
+        """Train; while that runs: stop it and keep the best."""
+        if self.worker.state.busy:
+            if self._task == "train":
+                self.worker.cancel()
+                self._update()
+            return
+        if self._train_trouble or self._chosen is None:
+            self.status.show_error(self._train_trouble)
+            return
+        self._pause, self._out, self.log = Event(), self.form.out, TrainingLog()
+        self._drawn = None
+        self.plots.hide()
+        self.show_accuracy("")
+        config, init = self.form.value(), self.form.init
+        job = partial(train_job, config, self._chosen.psf, self._out, init, self._pause)
+        self._start("train", job)
+        self.begin("Preparing: the PSF is compiled, test movies are simulated…")
+        self._plot_timer.start()
+
+    @Slot()
+    def toggle_pause(self) -> None:
+        """Pause the training, or go on."""
+        if self._pause.is_set():
+            self._pause.clear()
+            self.status.show_status("")
+        else:
+            self._pause.set()
+            self.status.show_status("Paused.")
+        self._update()
+
+    def shut_down(self) -> None:
+        """Stop the worker (closing time)."""
+        self._plot_timer.stop()
+        self.worker.stop_and_wait()
+        self.match_view.shut_down()
+
+    def _connect(self) -> None:
+        self.match_button.clicked.connect(self.match)
+        self.train_button.clicked.connect(self.train)
+        self.pause_button.clicked.connect(self.toggle_pause)
+        self.form.changed.connect(self._update)
+        self.worker.state_changed.connect(self._update)
+        self.worker.yielded.connect(self._on_yielded)
+        self.worker.failed.connect(self._on_failed)
+        self.worker.finished.connect(self._on_finished)
+        self._plot_timer.timeout.connect(self._plot)
+
+    def _start(self, task: str, job: Any) -> None:
+        self._task = task
+        self.status.show_status("")
+        self.worker.start(job)
+
+    @Slot(list)
+    def _on_yielded(self, items: list[Any]) -> None:
+        for item in items:
+            if isinstance(item, str):
+                self.status.show_status(item)
+            elif isinstance(item, Matched):
+                self._on_matched(item)
+            elif isinstance(item, TrainingStarted):
+                start = f"the weights of {item.start}" if item.start else "nothing"
+                self.status.show_status(f"Training from {start}.")
+            else:
+                self.log.add(item)
+                if item.note:
+                    self.status.show_status(f"{item.note[0].upper()}{item.note[1:]}.")
+        if self._task == "train" and self.log.last is not None:
+            self.show_progress(self.log.last.progress, self.log.progress())
+            self.show_accuracy(self.log.accuracy())
+
+    def _on_matched(self, matched: Matched) -> None:
+        self.form.setValue(matched.config)
+        self.match_view.show_matched(matched)
+
+    @Slot()
+    def _plot(self) -> None:
+        """Draw what has changed since the last time."""
+        last = self.log.last
+        if last is not None and last is not self._drawn:
+            self._drawn = last
+            self.plots.draw(self.log)
+
+    @Slot(str, str)
+    def _on_failed(self, sentence: str, details: str) -> None:
+        self.status.show_error(sentence, details)
+
+    @Slot()
+    def _on_finished(self) -> None:
+        if self._task == "train":
+            self._plot_timer.stop()
+            self._plot()
+            self._conclude()
+        elif self.worker.state is State.CANCELLED:
+            self.status.show_status("Cancelled; nothing is changed.")
+        elif self.worker.state is State.DONE:
+            self.status.show_status("Matched: the fields are filled in.")
+        self._task = ""
+        self._suggest()
+        self._update()
+
+    def _conclude(self) -> None:
+        """Say how it ended, and hand the new model on."""
+        kept = self.log.best is not None and self._out.exists()
+        state = self.worker.state
+        if kept:
+            self.trained.emit(str(self._out))
+        if state is State.FAILED:
+            return
+        if not kept:
+            self.status.show_status(_NOTHING_KEPT)
+            return
+        seconds = self.log.last.seconds if self.log.last is not None else 0.0
+        how = "Stopped" if state is State.CANCELLED else "Done"
+        said = f"{how} after {duration(seconds)}: {self._out.name} is saved and chosen above."
+        if not self.log.gained:
+            said += " It is no better than the weights it began with: train longer."
+        self.status.show_status(said)
+
+    def _suggest(self) -> None:
+        """Suggest a file beside the movie, unless the user's choice can be used."""
+        if self.form.out != self._suggested and not self.form.out.exists():
+            return
+        source = getattr(getattr(self._movie, "source", None), "path", None)
+        name = "model" if self._chosen is None else self._chosen.name
+        self.form.suggest_out(Path(source).parent if source else None, f"{name}-tuned")
+        self._suggested = self.form.out
+
+    @Slot()
+    def _update(self) -> None:
+        no_psf = _NO_PSF if self._chosen is None else ""
+        train = no_psf or self.form.trouble
+        self.set_troubles(self._movie_trouble or no_psf or self.form.settings_trouble, train)
+        self.show_state(self.worker.state, self._task, paused=self._pause.is_set())

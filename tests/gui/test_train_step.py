@@ -1,0 +1,229 @@
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from napari_dilatedloc.config import GaussianPSFConfig, SimulationConfig, TrainingConfig
+from napari_dilatedloc.gui.dock import DilatedLocDock
+from napari_dilatedloc.gui.psf_job import ChosenPSF
+from napari_dilatedloc.gui.train_job import TrainingStarted, train_job
+from napari_dilatedloc.gui.worker import State
+from napari_dilatedloc.network.checkpoint import load_model
+from napari_dilatedloc.psf.gaussian import GaussianPSF
+from napari_dilatedloc.training import trainer
+
+TIMEOUT = 60_000
+PSF = GaussianPSF(GaussianPSFConfig(roi_size=11))
+CHOSEN = ChosenPSF(PSF, "tiny spot", "made for a test")
+TINY = TrainingConfig(
+    simulation=SimulationConfig(density_per_um2=(0.3, 0.6), photons=(3000, 6000), bg=(10, 20)),
+    batch=1,
+    patch=32,
+    frames=3,
+    steps=4,
+    validate_every=2,
+    validation_frames=10,
+    validation_per_plane=1,
+)
+ENDLESS = TINY.replace(steps=1_000_000)
+
+
+@pytest.fixture(scope="module")
+def start_path(tmp_path_factory):
+    """Model that was trained for a moment."""
+    path = tmp_path_factory.mktemp("start") / "start.safetensors"
+    list(trainer.train(TINY.replace(steps=1), PSF, path))
+    return path
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    return make_napari_viewer_proxy()
+
+
+def open_dock(viewer) -> DilatedLocDock:
+    _, dock = viewer.window.add_plugin_dock_widget("napari-dilatedloc", "DilatedLoc")
+    return dock
+
+
+def prepare(dock, out, config=TINY, start="none"):
+    """Choose everything, as a user does, but for the PSF, which would need a file."""
+    step = dock.train_step
+    step.set_psf(CHOSEN)
+    if step.form.start.findData(start) < 0:
+        step.form.start.addItem("mine", start)
+    step.form.start.setCurrentIndex(step.form.start.findData(start))
+    step.form.setValue(config)
+    step.form.set_out(out)
+    return step
+
+
+def wait(qtbot, condition):
+    qtbot.waitUntil(condition, timeout=TIMEOUT)
+
+
+def test_buttons_that_are_off_say_why(qtbot, viewer):
+    dock = open_dock(viewer)
+    step = dock.train_step
+    assert not step.train_button.isEnabled()
+    assert "Choose a PSF" in step.train_button.toolTip()
+    assert "Open a movie" in step.match_button.toolTip()
+    viewer.add_image(np.zeros((5, 20, 20)), name="movie")
+    assert "pixel size" in step.match_button.toolTip()
+    dock.movie_step.pixel_size.setValue(100)
+    assert "Choose a PSF" in step.match_button.toolTip()
+    dock.psf_step.choose_preset("astigmatism")
+    wait(qtbot, step.train_button.isEnabled)
+    assert step.match_button.isEnabled()
+    assert step.form.out.name == "astigmatism-tuned.safetensors"
+    assert step.train_button.text() == "Fine-tune for this PSF"
+    step.form.ranges["bg"].low.setValue(1e5)
+    assert "bg must be (low, high)" in step.train_button.toolTip().lower()
+    assert step.pause_button.isHidden()
+
+
+def test_fine_tuning_gives_a_model_that_is_chosen(qtbot, viewer, start_path, tmp_path):
+    dock = open_dock(viewer)
+    out = tmp_path / "tuned.safetensors"
+    step = prepare(dock, out, start=str(start_path))
+    with qtbot.waitSignal(step.trained, timeout=TIMEOUT) as told:
+        step.train_button.click()
+        assert step.train_button.text() == "Stop and keep the best"
+        assert not step.form.isEnabled()
+        assert "Wait" in step.match_button.toolTip()
+    assert told.args == [str(out)]
+    wait(qtbot, lambda: not step.worker.state.busy)
+    assert step.worker.state is State.DONE
+    assert dock.model_step.model == str(out)
+    info = load_model(out).info
+    assert info.psf == PSF.config
+    assert info.simulation == TINY.simulation
+    assert step.log.before is not None
+    assert step.accuracy.text().startswith("Accuracy before → after: Jaccard ")
+    assert "tuned.safetensors is saved and chosen above" in step.status.label.text()
+    assert not step.plots.isHidden()
+    assert step.bar.isHidden()
+    assert step.form.isEnabled()
+    # a second one begins with another file
+    assert step.form.out.name == "tiny-spot-tuned.safetensors"
+    assert step.train_button.isEnabled()
+
+
+def test_pause_stop_and_the_best_is_kept(qtbot, viewer, tmp_path):
+    dock = open_dock(viewer)
+    out = tmp_path / "stopped.safetensors"
+    step = prepare(dock, out, ENDLESS)
+    assert step.train_button.text() == "Train for this PSF"
+    step.train_button.click()
+    wait(qtbot, lambda: step.log.best is not None)
+    assert step.bar.isVisibleTo(dock)
+    assert "left" in step.figures.text()
+    step.pause_button.click()
+    assert step.pause_button.text() == "Go on"
+    qtbot.wait(600)
+    stood = step.log.last.step
+    qtbot.wait(400)
+    assert step.log.last.step == stood
+    step.pause_button.click()
+    assert step.pause_button.text() == "Pause"
+    wait(qtbot, lambda: step.log.last.step > stood)
+    step.pause_button.click()  # it stops out of a pause too
+    with qtbot.waitSignal(step.worker.finished, timeout=5000):
+        step.train_button.click()
+        assert step.train_button.text() == "Stopping…"
+        assert not step.train_button.isEnabled()
+    assert step.worker.state is State.CANCELLED
+    assert step.status.label.text().startswith("Stopped after ")
+    assert dock.model_step.model == str(out)
+    assert load_model(out).info.steps <= step.log.last.step
+    assert step.pause_button.isHidden()
+
+
+def test_stopped_before_the_first_check(qtbot, viewer, tmp_path):
+    dock = open_dock(viewer)
+    step = prepare(dock, tmp_path / "none.safetensors", ENDLESS.replace(validate_every=10**6))
+    before = dock.model_step.model
+    step.train_button.click()
+    wait(qtbot, lambda: step.log.last is not None)
+    step.train_button.click()
+    wait(qtbot, lambda: not step.worker.state.busy)
+    assert "no model yet" in step.status.label.text()
+    assert dock.model_step.model == before
+
+
+def test_the_event_loop_is_left_alone(qtbot, viewer, tmp_path):
+    step = prepare(open_dock(viewer), tmp_path / "busy.safetensors", ENDLESS)
+    step.train_button.click()
+    wait(qtbot, lambda: step.log.last is not None)
+    seen = []
+    step.worker.yielded.connect(seen.append)
+    qtbot.wait(1000)
+    assert 0 < len(seen) <= 11  # however fast the steps come
+    step.shut_down()
+    assert not step.worker.state.busy
+
+
+def test_closing_while_training_leaves_no_thread(qtbot, make_napari_viewer, tmp_path):
+    viewer = make_napari_viewer()
+    dock = open_dock(viewer)
+    before = threading.active_count()
+    out = tmp_path / "closed.safetensors"
+    step = prepare(dock, out, ENDLESS)
+    step.train_button.click()
+    wait(qtbot, lambda: step.log.best is not None)
+    step.pause_button.click()
+    viewer.close()
+    assert not step.worker.state.busy
+    assert load_model(out).info.psf == PSF.config
+    wait(qtbot, lambda: threading.active_count() <= before)
+
+
+def test_taking_the_dock_out_while_training_stops_it(qtbot, viewer, tmp_path):
+    dock = open_dock(viewer)
+    step = prepare(dock, tmp_path / "out.safetensors", ENDLESS)
+    step.train_button.click()
+    wait(qtbot, lambda: step.log.last is not None)
+    viewer.window.remove_dock_widget(dock)
+    assert step.worker.state is State.CANCELLED
+    dock.deleteLater()
+
+
+def test_errors_are_sentences(qtbot, viewer, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    step = prepare(open_dock(viewer), tmp_path / "file" / "model.safetensors")
+    step.train_button.click()
+    wait(qtbot, lambda: step.worker.state is State.FAILED)
+    assert str(tmp_path / "file") in step.status.label.text()
+    assert "Unexpected" not in step.status.label.text()
+
+    monkeypatch.setattr(trainer, "MAX_ROLLBACKS", -1)
+    monkeypatch.setattr(trainer.Guard, "diverged", lambda *_: True)
+    step.form.set_out(tmp_path / "model.safetensors")
+    step.train_button.click()
+    wait(qtbot, lambda: not step.worker.state.busy)
+    assert step.status.label.text().startswith("The run diverged")
+    assert step.train_button.isEnabled()
+
+
+def test_tiny_numbers_count_as_zero_in_the_thread_that_trains(tmp_path):
+    def tiny():
+        return float(torch.tensor([1e-39]) * 0.5)
+
+    stop, pause = threading.Event(), threading.Event()
+    job = train_job(TINY, PSF, tmp_path / "model.safetensors", "none", pause, stop)
+    assert isinstance(next(job), TrainingStarted)
+    assert tiny() == 0
+    job.close()
+    assert tiny() > 0
+
+
+def test_the_rate_is_gentle_only_where_weights_are_given(tmp_path, start_path):
+    config = TrainingConfig(minutes=3)
+    for init, rate in (("none", 3e-3), (str(start_path), 1e-3)):
+        stop, pause = threading.Event(), threading.Event()
+        job = train_job(config, PSF, tmp_path / "model.safetensors", init, pause, stop)
+        started = next(job)
+        job.close()
+        assert (started.config.learning_rate, started.config.minutes) == (rate, 3)
+        assert (started.start is None) == (init == "none")

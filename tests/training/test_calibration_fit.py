@@ -1,0 +1,132 @@
+"""Calibration brings back known faults of a network that knows the truth."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_dilatedloc.camera import build_camera
+from napari_dilatedloc.config import CalibrationConfig, SimulationConfig
+from napari_dilatedloc.network.output import without_pull
+from napari_dilatedloc.training.calibration import (
+    calibration_of,
+    calibration_simulation,
+    fit_calibration,
+    pull_of,
+)
+from napari_dilatedloc.training.pairs import Pairs, joined, localize_simulated, pair_up
+
+
+def fit(model, simulators, **options):
+    simulator = simulators(psf_of(model), build_camera(model.info.camera), model.info.simulation)
+    return fit_calibration(model, simulator, frames=120, min_photons=200, **options)
+
+
+def psf_of(model):
+    from napari_dilatedloc.training.accuracy import model_psf
+
+    return model_psf(model)
+
+
+def test_known_faults_are_found(oracle_model):
+    shares = []
+    model, simulators = oracle_model(claim=0.5, photons=0.8)
+    factors = fit(model, simulators, progress=shares.append)
+    for name in ("sigma_x", "sigma_y", "sigma_z"):
+        assert getattr(factors, name) == pytest.approx(2.0, rel=0.08)
+    assert factors.photons == pytest.approx(1.25, rel=0.01)
+    # the claim is 0.5 x 5% of the true photons, the error after correction 5%
+    assert factors.sigma_photons == pytest.approx(2.0, rel=0.08)
+    assert abs(factors.pull_per_px2 * 0.05**2) < 0.12  # none there: within counting noise
+    assert shares[-1] == 1.0
+
+
+def test_an_honest_network_stays_as_it_is(oracle_model):
+    factors = fit(*oracle_model())
+    for name in ("sigma_x", "sigma_y", "sigma_z", "sigma_photons"):
+        assert getattr(factors, name) == pytest.approx(1.0, rel=0.08)
+    assert factors.photons == pytest.approx(1.0, rel=0.01)
+
+
+def test_a_calibrated_prediction_has_true_error_bars(oracle_model):
+    model, simulators = oracle_model(claim=0.5, photons=0.8)
+    factors = CalibrationConfig(
+        sigma_x=2, sigma_y=2, sigma_z=2, sigma_photons=2 / 1.0, photons=1.25
+    )
+    simulator = simulators(psf_of(model), build_camera(model.info.camera), model.info.simulation)
+    parts = list(localize_simulated(model, simulator, frames=120, seed=3, calibration=factors))
+    assert [part.frames for part in parts] == [100, 20]
+    data = joined(parts)
+    assert data.found.frame.max() >= 110
+    pairs = pair_up(data, 100.0, 200).only_found()
+    for name in ("x", "y", "z_nm", "photons"):
+        assert pairs.z_scores(name).std() == pytest.approx(1.0, rel=0.08)
+
+
+def made_pairs(n=20000, pull=6.0, seed=0):
+    """Pairs whose found places have the density 1 + c cos(2 pi u) in each pixel."""
+    rng = np.random.default_rng(seed)
+    sigma = rng.uniform(0.03, 0.3, (2, n))
+    true = rng.uniform(0, 64, (2, n))
+    even = rng.uniform(-0.5, 0.5, (2, n))  # where an unbiased network would find it
+    grid = np.linspace(-0.5, 0.5, 2001)
+    offset = np.empty_like(even)
+    for axis in range(2):
+        for k in range(n):
+            c = pull * sigma[axis, k] ** 2
+            offset[axis, k] = np.interp(
+                even[axis, k], grid + c * np.sin(2 * np.pi * grid) / 6.2832, grid
+            )
+    error = np.round(true) + offset - true
+    ones = np.ones(n)
+    return Pairs(
+        id=np.arange(n),
+        x=true[0],
+        y=true[1],
+        photons=1000 * ones,
+        error_x=error[0],
+        error_y=error[1],
+        error_z_nm=rng.normal(size=n),
+        error_photons=0 * ones,
+        sigma_x=sigma[0],
+        sigma_y=sigma[1],
+        sigma_z_nm=ones,
+        sigma_photons=ones,
+    )
+
+
+def test_a_known_pull_is_found_and_taken_off():
+    pairs = made_pairs()
+    pull = pull_of(pairs)
+    assert pull == pytest.approx(6.0, rel=0.1)
+    place = torch.as_tensor(pairs.x + pairs.error_x)
+    before = np.histogram(np.mod(place + 0.5, 1), 10, (0, 1))[0] / 2000
+    spread = without_pull(place, torch.as_tensor(pairs.sigma_x), pull)
+    after = np.histogram(np.mod(spread + 0.5, 1), 10, (0, 1))[0] / 2000
+    assert before.max() > 1.12
+    assert np.abs(after - 1).max() < 0.08  # 2.2% counting noise a bin
+
+
+def test_a_few_wrong_pairings_do_not_rule():
+    pairs = made_pairs(n=2000)
+    wrong = pairs.error_z_nm.copy()
+    wrong[:4] = 100
+    factors = calibration_of(pairs)
+    assert factors.sigma_z == pytest.approx(1.0, rel=0.06)
+    changed = calibration_of(Pairs(**{**vars(pairs), "error_z_nm": wrong}))
+    assert changed.sigma_z == pytest.approx(factors.sigma_z, rel=0.04)
+
+
+def test_too_few_pairs_change_nothing():
+    few = {name: values[:50] for name, values in vars(made_pairs(n=100)).items()}
+    assert calibration_of(Pairs(**few)) == CalibrationConfig()
+
+
+@pytest.mark.parametrize(
+    ("density", "used"), [((0.03, 1.0), 0.2), ((0.5, 2), 0.5), ((0, 0.1), 0.1)]
+)
+def test_density_of_calibration_stays_within_the_training(density, used):
+    training = SimulationConfig(density_per_um2=density, photons=(300, 900), density_contrast=0.5)
+    simulation = calibration_simulation(training, 0.2)
+    assert simulation.density_per_um2 == (used, used)
+    assert simulation.photons == (300, 900)
+    assert simulation.density_contrast == 0
