@@ -54,6 +54,16 @@ class Oracle(nn.Module):
         """Truth of the next movies; ``frame`` counts output images."""
         self.awaited += [emitters.select(emitters.movie == i) for i in range(movies)]
 
+    def announce_isolated(self, data) -> None:
+        """Truth of an `IsolatedSet`."""
+        t = data.truth
+        frame = torch.from_numpy(t.frame).long()
+        y, x, z_nm, photons = (torch.from_numpy(v) for v in (t.y, t.x, t.z_nm, t.photons))
+        emitters = EmitterBatch(
+            frame, 0 * frame, torch.from_numpy(t.id).long(), y, x, z_nm, photons
+        )
+        self.announce(emitters, len(data.adu))
+
     def noisy(self, values: Tensor, sigma) -> Tensor:
         return values + torch.randn(len(values), generator=self.generator) * sigma
 

@@ -57,17 +57,15 @@ def test_the_test_stays_within_the_training():
         standard_test(info(), emitters=0)
 
 
-def report_of(model, simulators, monkeypatch, frames=100):
+def report_of(model, simulators, monkeypatch):
     """Standard test of an oracle; it is told the isolated molecules too."""
     test = standard_test(model.info, emitters=400, per_plane=20)
     monkeypatch.setattr(accuracy, "Simulator", simulators)
     make = accuracy.make_isolated_set
 
     def told(*args, **kwargs):
-        from test_isolated import announce
-
         data = make(*args, **kwargs)
-        announce(model.network, data)
+        model.network.announce_isolated(data)
         return data
 
     monkeypatch.setattr(accuracy, "make_isolated_set", told)
@@ -110,10 +108,10 @@ def test_a_finished_model_holds_its_figures(tmp_path):
     )
     model = load_model(path)
     assert model.info.metrics == report.accuracy.to_dict()
-    assert model.info.metrics["jaccard"] > 0.8
+    assert model.info.metrics["jaccard"] > 0.7
     assert model.info.test_set == report.accuracy.test_set
     assert model.info.calibration.sigma_x != 1
-    kept = {"metrics", "test_set", "calibration"}
+    kept = {"metrics", "test_set", "calibration", "threshold"}
     assert model.info.model_dump(exclude=kept) == start.info.model_dump(exclude=kept)
     assert [what for what, share in told if share == 1] == [
         "calibrating",

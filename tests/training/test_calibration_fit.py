@@ -7,24 +7,25 @@ import torch
 from napari_dilatedloc.camera import build_camera
 from napari_dilatedloc.config import CalibrationConfig, SimulationConfig
 from napari_dilatedloc.network.output import without_pull
+from napari_dilatedloc.table import Emitters, Localizations
+from napari_dilatedloc.training.accuracy import model_psf
 from napari_dilatedloc.training.calibration import (
+    best_threshold,
     calibration_of,
     calibration_simulation,
     fit_calibration,
     pull_of,
 )
-from napari_dilatedloc.training.pairs import Pairs, joined, localize_simulated, pair_up
+from napari_dilatedloc.training.pairs import Localized, Pairs, joined, localize_simulated, pair_up
 
 
 def fit(model, simulators, **options):
-    simulator = simulators(psf_of(model), build_camera(model.info.camera), model.info.simulation)
+    return fitted(model, simulators, **options).calibration
+
+
+def fitted(model, simulators, **options):
+    simulator = simulators(model_psf(model), build_camera(model.info.camera), model.info.simulation)
     return fit_calibration(model, simulator, frames=120, min_photons=200, **options)
-
-
-def psf_of(model):
-    from napari_dilatedloc.training.accuracy import model_psf
-
-    return model_psf(model)
 
 
 def test_known_faults_are_found(oracle_model):
@@ -49,10 +50,8 @@ def test_an_honest_network_stays_as_it_is(oracle_model):
 
 def test_a_calibrated_prediction_has_true_error_bars(oracle_model):
     model, simulators = oracle_model(claim=0.5, photons=0.8)
-    factors = CalibrationConfig(
-        sigma_x=2, sigma_y=2, sigma_z=2, sigma_photons=2 / 1.0, photons=1.25
-    )
-    simulator = simulators(psf_of(model), build_camera(model.info.camera), model.info.simulation)
+    factors = CalibrationConfig(sigma_x=2, sigma_y=2, sigma_z=2, sigma_photons=2, photons=1.25)
+    simulator = simulators(model_psf(model), build_camera(model.info.camera), model.info.simulation)
     parts = list(localize_simulated(model, simulator, frames=120, seed=3, calibration=factors))
     assert [part.frames for part in parts] == [100, 20]
     data = joined(parts)
@@ -62,20 +61,17 @@ def test_a_calibrated_prediction_has_true_error_bars(oracle_model):
         assert pairs.z_scores(name).std() == pytest.approx(1.0, rel=0.08)
 
 
-def made_pairs(n=20000, pull=6.0, seed=0):
+def made_pairs(n=10000, pull=6.0, seed=0):
     """Pairs whose found places have the density 1 + c cos(2 pi u) in each pixel."""
     rng = np.random.default_rng(seed)
     sigma = rng.uniform(0.03, 0.3, (2, n))
     true = rng.uniform(0, 64, (2, n))
     even = rng.uniform(-0.5, 0.5, (2, n))  # where an unbiased network would find it
     grid = np.linspace(-0.5, 0.5, 2001)
+    wave = np.sin(2 * np.pi * grid) / (2 * np.pi)
     offset = np.empty_like(even)
-    for axis in range(2):
-        for k in range(n):
-            c = pull * sigma[axis, k] ** 2
-            offset[axis, k] = np.interp(
-                even[axis, k], grid + c * np.sin(2 * np.pi * grid) / 6.2832, grid
-            )
+    for at in np.ndindex(*even.shape):
+        offset[at] = np.interp(even[at], grid + pull * sigma[at] ** 2 * wave, grid)
     error = np.round(true) + offset - true
     ones = np.ones(n)
     return Pairs(
@@ -86,7 +82,7 @@ def made_pairs(n=20000, pull=6.0, seed=0):
         error_x=error[0],
         error_y=error[1],
         error_z_nm=rng.normal(size=n),
-        error_photons=0 * ones,
+        error_photons=rng.normal(size=n),
         sigma_x=sigma[0],
         sigma_y=sigma[1],
         sigma_z_nm=ones,
@@ -97,13 +93,13 @@ def made_pairs(n=20000, pull=6.0, seed=0):
 def test_a_known_pull_is_found_and_taken_off():
     pairs = made_pairs()
     pull = pull_of(pairs)
-    assert pull == pytest.approx(6.0, rel=0.1)
-    place = torch.as_tensor(pairs.x + pairs.error_x)
-    before = np.histogram(np.mod(place + 0.5, 1), 10, (0, 1))[0] / 2000
-    spread = without_pull(place, torch.as_tensor(pairs.sigma_x), pull)
-    after = np.histogram(np.mod(spread + 0.5, 1), 10, (0, 1))[0] / 2000
+    assert pull == pytest.approx(6.0, rel=0.15)
+    place = pairs.x + pairs.error_x
+    before = np.histogram(np.mod(place + 0.5, 1), 10, (0, 1))[0] / 1000
+    spread = without_pull(torch.as_tensor(place), torch.as_tensor(pairs.sigma_x), pull).numpy()
+    after = np.histogram(np.mod(spread + 0.5, 1), 10, (0, 1))[0] / 1000
     assert before.max() > 1.12
-    assert np.abs(after - 1).max() < 0.08  # 2.2% counting noise a bin
+    assert np.abs(after - 1).max() < 0.1  # 3.2% counting noise a bin
 
 
 def test_a_few_wrong_pairings_do_not_rule():
@@ -130,3 +126,28 @@ def test_density_of_calibration_stays_within_the_training(density, used):
     assert simulation.density_per_um2 == (used, used)
     assert simulation.photons == (300, 900)
     assert simulation.density_contrast == 0
+
+
+def table(prob, right):
+    """One emitter and one localization a frame, at its place or far from it."""
+    n = len(prob)
+    frame = np.arange(n)
+    x = np.where(right, 10.0, 30.0)
+    found = Localizations.from_columns(frame=frame, x=x, y=np.full(n, 10.0), prob=prob)
+    ten = np.full(n, 10.0)
+    truth = Emitters(frame=frame, x=ten, y=ten, z_nm=0 * ten, photons=1000 + ten, id=frame)
+    return Localized(found, truth, n)
+
+
+def test_threshold_is_where_jaccard_is_best():
+    prob = np.repeat([0.25, 0.33, 0.9], 100)
+    right = np.repeat([False, True, True], 100)
+    assert best_threshold(table(prob, right), 100.0, 500) == 0.3
+    assert best_threshold(table(prob, ~right), 100.0, 500) == 0.2
+    assert best_threshold(table(np.full(9, 0.9), np.ones(9, bool)), 100.0, 500) == 0.5
+
+
+def test_the_threshold_of_a_sure_network_is_the_middle_one(oracle_model):
+    model, simulators = oracle_model()
+    result = fitted(model, simulators)
+    assert result.threshold == 0.5

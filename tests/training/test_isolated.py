@@ -60,7 +60,7 @@ def test_bounds_are_those_of_the_psf():
 def test_errors_as_large_as_the_bound_have_ratio_one(oracle_model):
     data = make(per_plane=200)
     model, _ = oracle_model()
-    announce(model.network, data)
+    model.network.announce_isolated(data)
     bound_px = torch.tensor(np.hypot(data.crlb_x_nm, data.crlb_y_nm) / 2**0.5 / 100).float()
     bound_z = torch.tensor(data.crlb_z_nm).float()
     planes = torch.tensor(data.z_nm).float()
@@ -96,19 +96,6 @@ def test_same_seed_same_set_and_wrong_sizes_are_refused():
     assert not torch.equal(make().adu, make(seed=2).adu)
     with pytest.raises(ValueError, match="at least 1"):
         make(planes=0)
-
-
-def announce(oracle, data):
-    columns = {name: torch.from_numpy(getattr(data.truth, name)) for name in "xy"}
-    emitters = EmitterBatch(
-        movie=torch.from_numpy(data.truth.frame).long(),
-        frame=torch.zeros(len(data.truth), dtype=torch.long),
-        id=torch.from_numpy(data.truth.id).long(),
-        z_nm=torch.from_numpy(data.truth.z_nm),
-        photons=torch.from_numpy(data.truth.photons),
-        **columns,
-    )
-    oracle.announce(emitters, len(data.adu))
 
 
 def measure(model, data):

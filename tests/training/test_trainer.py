@@ -196,7 +196,7 @@ FLAT = evaluate(
 
 
 NAMES = [field.name for field in fields(IsolatedAccuracy)]
-NOTHING = IsolatedAccuracy(**dict.fromkeys(NAMES, np.array([np.nan])))
+NOTHING = IsolatedAccuracy(**dict.fromkeys(NAMES, np.array([1.0])))
 
 
 def test_isolated_molecules_are_reported_beside_the_bound(out):

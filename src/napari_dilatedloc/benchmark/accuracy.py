@@ -33,7 +33,7 @@ class AccuracyBenchmark:
     emitters, per_plane : int
         About how many emitters blink; isolated molecules at each of 15 heights.
     calibrate : bool
-        Fit the calibration anew before; otherwise the file's is used.
+        Fit threshold and calibration anew before; otherwise the file's are used.
     device : str
         Where the network runs.
     """
@@ -82,7 +82,7 @@ def benchmark_accuracy(settings: AccuracyBenchmark) -> Iterator[AccuracyStep]:
 
 
 def write_figures(name_or_path: str, model: Model) -> Path:
-    """Put calibration, metrics and test set of a tested model into its file."""
+    """Put threshold, calibration, metrics and test set of a tested model into its file."""
     path = find_model(name_or_path)
     save_model(path, model.network, model.info, model.psf_tensors)
     return path

@@ -23,6 +23,7 @@ from napari_dilatedloc.cli.common import (
 
 if TYPE_CHECKING:
     from napari_dilatedloc.config import LocalizeConfig
+    from napari_dilatedloc.inference.afterwards import RunCheck
     from napari_dilatedloc.inference.pipeline import LocalizeReport
     from napari_dilatedloc.network.checkpoint import Model
     from napari_dilatedloc.table import Localizations
@@ -48,10 +49,12 @@ def localize(
 ) -> None:
     """Localize the molecules of a movie.
 
-    Ctrl-C stops the run and keeps the frames done so far.
+    Ctrl-C stops the run and keeps the frames done so far. What speaks against the model, before and
+    after the run, is said on standard error and stands under "warnings" in the JSON.
     """
     from napari_dilatedloc.config import CameraConfig, load_yaml
-    from napari_dilatedloc.inference.pipeline import check_model_fits
+    from napari_dilatedloc.inference.afterwards import RunCheck
+    from napari_dilatedloc.inference.checks import check_model_fits, check_run
     from napari_dilatedloc.io.movie import open_movie
     from napari_dilatedloc.io.tables import write_table
     from napari_dilatedloc.network.checkpoint import load_model
@@ -62,15 +65,30 @@ def localize(
     if camera is not None:
         trained = trained.with_camera(load_yaml(CameraConfig, camera))
     opened = open_movie(movie, pixel_size_nm=pixel_size_nm)
-    for warning in check_model_fits(opened.data, opened.pixel_size_nm, trained.info):
-        say(f"warning: {warning}")
     config = _config(frames, roi, threshold, device)
-    found, report = run(opened.data, trained, config)
+    warnings = check_model_fits(opened.data, opened.pixel_size_nm, trained.info)
+    _warn(warnings)
+    check = RunCheck(trained.info, check_run(opened.data, config)[1])
+    found, report = run(opened.data, trained, config, check=check)
     length, height, width = opened.data.shape
     pixel = opened.pixel_size_nm or trained.info.pixel_size_nm
     paths = write_table(out, found, TableInfo(pixel, (height, width), length))
+    after = _doubts(opened.data, found, trained, check)
+    _warn(after)
     figures = {"tables": [str(p) for p in paths], "pixel_size_nm": pixel, **asdict(report)}
-    show(figures, as_json)
+    show({**figures, "warnings": warnings + after} if as_json else figures, as_json)
+
+
+def _warn(sentences: list[str]) -> None:
+    for sentence in sentences:
+        say(f"warning: {sentence}")
+
+
+def _doubts(movie: Any, found: Localizations, model: Model, check: RunCheck) -> list[str]:
+    """What the table and its spots say against the model; the table is written by then."""
+    from napari_dilatedloc.matching.misfit import check_spots
+
+    return check.doubts + check_spots(movie, found, model)
 
 
 def _config(
@@ -92,8 +110,12 @@ def run(
     model: Model,
     config: LocalizeConfig,
     on_block: Callable[[Localizations], None] | None = None,
+    check: RunCheck | None = None,
 ) -> tuple[Localizations, LocalizeReport]:
-    """Localize with a progress bar; Ctrl-C ends it early with what there is."""
+    """Localize with a progress bar; Ctrl-C ends it early with what there is.
+
+    `check` is told of every block.
+    """
     from napari_dilatedloc.inference.pipeline import RunMeter
     from napari_dilatedloc.inference.pipeline import localize as blocks
     from napari_dilatedloc.table import Localizations
@@ -105,6 +127,8 @@ def run(
             for block in blocks(movie, model, config, stop=stop):
                 meter.add(block)
                 parts.append(block.localizations)
+                if check is not None:
+                    check.add(block)
                 if on_block is not None:
                     on_block(block.localizations)
                 report = meter.report

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidge
 from napari_dilatedloc.gui.layers import Placement, movie_array, points_layer
 from napari_dilatedloc.gui.live import LiveResult
 from napari_dilatedloc.gui.localize_form import LocalizeForm
-from napari_dilatedloc.gui.localize_job import RunStarted, localize_job
+from napari_dilatedloc.gui.localize_job import RunJudged, RunStarted, localize_job
 from napari_dilatedloc.gui.model_step import ModelStep
 from napari_dilatedloc.gui.movie_step import MovieStep
 from napari_dilatedloc.gui.psf_step import PSFStep
@@ -219,6 +219,8 @@ class DilatedLocDock(QWidget):
             if isinstance(item, RunStarted):
                 self.model_step.describe(self._run.begin(item), " ".join(item.doubts))
                 self.panel.show_status(f"Localizing on {item.device}.")
+            elif isinstance(item, RunJudged):
+                self.model_step.add_doubts(" ".join(item.doubts))
             else:
                 self._run.take(item)
         if self._run.total:

@@ -45,12 +45,28 @@ class RunStarted:
     doubts: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class RunJudged:
+    """Last thing a run yields, also one that was stopped: what its table says against the model.
+
+    Attributes
+    ----------
+    doubts : tuple of str
+        Reasons to doubt that the model fits the movie, one sentence each.
+    """
+
+    doubts: tuple[str, ...]
+
+
 def localize_job(
     movie: Any, pixel_size_nm: float, model: str, config: LocalizeConfig, stop: Event
-) -> Iterator[RunStarted | LocalizedBlock]:
+) -> Iterator[RunStarted | LocalizedBlock | RunJudged]:
     """Localize a movie (T, Y, X) with a model given by name or path; meant for a worker thread."""
+    from napari_dilatedloc.inference.afterwards import RunCheck
+    from napari_dilatedloc.inference.checks import check_model_fits, check_run
     from napari_dilatedloc.inference.device import choose_device
-    from napari_dilatedloc.inference.pipeline import check_model_fits, localize
+    from napari_dilatedloc.inference.pipeline import localize
+    from napari_dilatedloc.matching.misfit import TableSample, check_spots
     from napari_dilatedloc.network.checkpoint import load_model
 
     leave_a_core_to_the_viewer()
@@ -69,7 +85,15 @@ def localize_job(
         first_frame=config.frames[0] if config.frames else 0,
         doubts=tuple(check_model_fits(movie, pixel_size_nm, info)),
     )
-    yield from blocks
+    frames, region = check_run(movie, config)
+    check, sample = RunCheck(info, region), TableSample(*frames)
+    for block in blocks:
+        check.add(block)
+        sample.add(block.localizations)
+        yield block
+    # the look at the spots takes seconds, which is too long for who has pressed Cancel
+    spots = [] if stop.is_set() else check_spots(movie, sample.table, loaded)
+    yield RunJudged(doubts=(*check.doubts, *spots))
 
 
 def leave_a_core_to_the_viewer() -> None:

@@ -78,6 +78,11 @@ class ModelStep(QWidget):
             label.setText(said)
             label.setVisible(bool(said))
 
+    def add_doubts(self, doubts: str) -> None:
+        """Say more on why the chosen model may not fit the movie."""
+        self.doubts.setText(f"{self.doubts.text()} {doubts}".strip())
+        self.doubts.setVisible(bool(self.doubts.text()))
+
     @Slot(int)
     def _on_activated(self, place: int) -> None:
         if self.combo.itemData(place) is not None:

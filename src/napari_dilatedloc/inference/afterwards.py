@@ -1,4 +1,4 @@
-"""What the table of a run says about the movie: was it what the weights were trained for?
+"""Whether the table of a run shows a movie that the weights were not trained for.
 
 Everything is counted block by block, so that a long run costs no memory.
 """
@@ -146,9 +146,12 @@ class RunCheck:
 
     def _z_doubts(self) -> list[str]:
         low, high = self._info.z_range_nm
-        ends = {"z_low": f"the lower end ({low:,.0f} nm)", "z_high": f"the upper end ({high:,.0f} nm)"}
+        ends = {
+            "z_low": f"the lower end ({low:,.0f} nm)",
+            "z_high": f"the upper end ({high:,.0f} nm)",
+        }
         return [
-            f"{self.share(name):.0%} of the localizations pile up at {end} of the range of z that "
+            f"{self.share(name):.0%} of the localizations pile up at the {end} of the range of z that "
             "the weights were trained for, where deeper molecules end up too: leave those out, "
             "move the focus, or train with a larger range of z."
             for name, end in ends.items()

@@ -36,7 +36,7 @@ def finish_model(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> AccuracyReport:
-    """Calibrate and test a model file, and write calibration, metrics and test set into it.
+    """Calibrate and test a model file; write threshold, calibration, metrics and test set into it.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def finish_model(
 def calibrated(
     model: Model, psf: PSF, report: Progress, *, emitters: int = calibrating.EMITTERS
 ) -> Model:
-    """Same model with its calibration fitted anew, with progress."""
+    """Same model with its threshold and calibration fitted anew, with progress."""
     info = model.info
     report("calibrating", 0.0)
     simulation = calibrating.calibration_simulation(
@@ -79,14 +79,15 @@ def calibrated(
     )
     per_frame = simulation.density_per_um2[0] * (FIELD_PX * info.pixel_size_nm / 1000) ** 2
     wanted = min(emitters, calibrating.EMITTERS)
-    factors = calibrating.fit_calibration(
+    fitted = calibrating.fit_calibration(
         model,
         Simulator(psf, build_camera(info.camera).typical, simulation),
         frames=min(math.ceil(wanted / max(per_frame, 1e-6)), calibrating.MAX_FRAMES),
         min_photons=max(simulation.min_photons, simulation.photons[1] / 20),
         progress=lambda share: report("calibrating", share),
     )
-    return replace(model, info=info.replace(calibration=factors))
+    changes = {"threshold": fitted.threshold, "calibration": fitted.calibration}
+    return replace(model, info=info.replace(**changes))
 
 
 def tested(model: Model, psf: PSF, test: StandardTest, report: Progress) -> AccuracyReport:
