@@ -1,17 +1,20 @@
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from napari_dilatedloc.config import GaussianPSFConfig, SimulationConfig, TrainingConfig
+from napari_dilatedloc.config import GaussianPSFConfig, ModelInfo, SimulationConfig, TrainingConfig
 from napari_dilatedloc.gui.dock import DilatedLocDock
 from napari_dilatedloc.gui.psf_job import ChosenPSF
 from napari_dilatedloc.gui.train_job import TrainingStarted, train_job
 from napari_dilatedloc.gui.worker import State
-from napari_dilatedloc.network.checkpoint import load_model
+from napari_dilatedloc.network.checkpoint import load_model, save_model
+from napari_dilatedloc.network.output import scaling_for
 from napari_dilatedloc.psf.gaussian import GaussianPSF
 from napari_dilatedloc.training import trainer
+from napari_dilatedloc.training.start import fresh_network
 
 TIMEOUT = 60_000
 PSF = GaussianPSF(GaussianPSFConfig(roi_size=11))
@@ -25,15 +28,30 @@ TINY = TrainingConfig(
     validate_every=2,
     validation_frames=10,
     validation_per_plane=1,
+    test_emitters=20,
 )
 ENDLESS = TINY.replace(steps=1_000_000)
 
 
-@pytest.fixture(scope="module")
-def start_path(tmp_path_factory):
-    """Model that was trained for a moment."""
-    path = tmp_path_factory.mktemp("start") / "start.safetensors"
-    list(trainer.train(TINY.replace(steps=1), PSF, path))
+@pytest.fixture(autouse=True)
+def _short_end(monkeypatch):
+    """The test that ends a run has tests of its own, and takes long."""
+    judged = SimpleNamespace(accuracy=SimpleNamespace(jaccard=0.5))
+    monkeypatch.setattr(trainer, "finish_model", lambda *_, **__: judged)
+
+
+@pytest.fixture
+def start_path(tmp_path):
+    """Model with fresh weights."""
+    path, low_high = tmp_path / "start.safetensors", PSF.config.z_range_nm
+    info = ModelInfo(
+        network=TINY.network,
+        scaling=scaling_for(TINY.simulation, low_high),
+        camera=TINY.camera,
+        psf=PSF.config,
+        simulation=TINY.simulation,
+    )
+    save_model(path, fresh_network(TINY.network, 1), info, {})
     return path
 
 
@@ -227,3 +245,12 @@ def test_the_rate_is_gentle_only_where_weights_are_given(tmp_path, start_path):
         job.close()
         assert (started.config.learning_rate, started.config.minutes) == (rate, 3)
         assert (started.start is None) == (init == "none")
+
+
+def test_it_fits_into_a_narrow_dock(qtbot, viewer):
+    dock = open_dock(viewer)
+    step = dock.train_step
+    step.camera.kind.setCurrentIndex(1)
+    step.pause_button.show()
+    step.plots.draw(step.log)
+    assert step.minimumSizeHint().width() <= dock.minimumWidth() - 40  # margins, scroll bar

@@ -14,7 +14,7 @@ Z = np.linspace(-500, 500, 5)
 
 
 def step(number, loss=1.0, **others):
-    values = {"progress": number / 1000, "seconds": 6.0 * number, "eta_s": 90.0, "losses": {}}
+    values = {"progress": number / 10_000, "seconds": 6.0 * number, "eta_s": 90.0, "losses": {}}
     if number:
         values["losses"] = {"count": loss / 4, "position": 3 * loss / 4}
     return TrainingStep(step=number, learning_rate=1e-3, **(values | others))
@@ -102,11 +102,13 @@ def test_the_plots_show_the_log(qtbot):
     plots.draw(log)
     for number in range(1, 31):
         log.add(step(number, loss=10.0 - number / 10))
-    log.add(step(31, evaluation=evaluation(9, 1, 20), isolated=isolated(1.1, 1.2), is_best=True))
+    best = {"evaluation": evaluation(9, 1, 20), "isolated": isolated(1.1, 1.2), "is_best": True}
+    log.add(step(31, loss=6.9, **best))
     plots.draw(log)
     assert not plots.isHidden()
     loss, jaccard, errors = plots.figure.axes
     np.testing.assert_allclose(loss.lines[0].get_ydata(), log.curve[1])
+    assert loss.lines[1].get_ydata()[[0, -1]] == pytest.approx([9.8, 7.0])  # over 2 on both sides
     np.testing.assert_allclose(jaccard.lines[0].get_ydata(), [0.5, 0.9])
     drawn = [line.get_ydata()[0] for line in errors.lines]
     np.testing.assert_allclose(drawn, [2.0, 3.0, 1.1, 1.2, 1.0])  # before, after, the bound

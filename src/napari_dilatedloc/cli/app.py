@@ -14,6 +14,7 @@ from napari_dilatedloc.cli import (
     demo,
     design,
     localize,
+    match,
     models,
     psf,
     simulate,
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for group in (demo, simulate, psf, crlb, design, train, models, localize, tables, benchmark):
+for group in (demo, simulate, psf, crlb, design, match, train, models, localize, tables, benchmark):
     group.register(app)
 
 

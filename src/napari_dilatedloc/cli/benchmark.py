@@ -98,6 +98,7 @@ def benchmark_accuracy(
     figures = {"model": name, **report.accuracy.to_dict(), "test_set": report.accuracy.test_set}
     if as_json:
         figures |= {
+            "threshold": last.model.info.threshold,
             "calibration": last.model.info.calibration.model_dump(),
             "isolated": report.isolated.to_dict(),
             "phase_deviation": report.phases.deviation.tolist(),

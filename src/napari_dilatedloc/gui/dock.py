@@ -171,7 +171,7 @@ class DilatedLocDock(QWidget):
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(scroll, 1)
         layout.addWidget(self.panel)
-        self.setMinimumWidth(280)
+        self.setMinimumWidth(320)
 
     def _connect(self) -> None:
         self.movie_step.changed.connect(self._on_movie_changed)
@@ -198,7 +198,8 @@ class DilatedLocDock(QWidget):
         movie = self.movie_step.movie
         good = movie is not None and not self.movie_step.trouble
         self.form.set_movie_length(len(movie_array(movie)) if good else None)
-        self.train_step.set_movie(movie, self.movie_step.trouble)
+        size, trouble = self.movie_step.pixel_size_nm, self.movie_step.trouble
+        self.train_step.set_movie(movie, size, trouble)
         self._update_trouble()
 
     @Slot()

@@ -44,6 +44,12 @@ class ExactBox(QDoubleSpinBox):
         self._exact = value
         super().setValue(value)
 
+    def textFromValue(self, value: float) -> str:
+        """Write a number without zeros at its end."""
+        text = super().textFromValue(value)
+        point = self.locale().decimalPoint()
+        return text.rstrip("0").rstrip(point) if point in text else text
+
     def value(self) -> float:
         """Number as it was set, or as the user changed it."""
         shown = super().value()
@@ -86,8 +92,9 @@ class RangeField(QWidget):
         row.addWidget(self.low, 1)
         row.addWidget(QLabel("–"))
         row.addWidget(self.high, 1)
-        row.addWidget(QLabel(unit))
-        row.setSpacing(4)
+        row.setSpacing(2)
+        if unit:
+            row.addWidget(QLabel(unit))
         for box in (self.low, self.high):
             box.valueChanged.connect(self._tell)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -47,7 +48,7 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class RunJudged:
-    """Last thing a run yields, also one that was stopped: what its table says against the model.
+    """Last thing a run yields: what its table and spots say against the model.
 
     Attributes
     ----------
@@ -62,11 +63,11 @@ def localize_job(
     movie: Any, pixel_size_nm: float, model: str, config: LocalizeConfig, stop: Event
 ) -> Iterator[RunStarted | LocalizedBlock | RunJudged]:
     """Localize a movie (T, Y, X) with a model given by name or path; meant for a worker thread."""
-    from napari_dilatedloc.inference.afterwards import RunCheck
+    from napari_dilatedloc.inference.afterwards import RunCheck, TableSample
     from napari_dilatedloc.inference.checks import check_model_fits, check_run
     from napari_dilatedloc.inference.device import choose_device
     from napari_dilatedloc.inference.pipeline import localize
-    from napari_dilatedloc.matching.misfit import TableSample, check_spots
+    from napari_dilatedloc.matching.misfit import check_spots
     from napari_dilatedloc.network.checkpoint import load_model
 
     leave_a_core_to_the_viewer()
@@ -87,10 +88,11 @@ def localize_job(
     )
     frames, region = check_run(movie, config)
     check, sample = RunCheck(info, region), TableSample(*frames)
-    for block in blocks:
-        check.add(block)
-        sample.add(block.localizations)
-        yield block
+    with closing(blocks):
+        for block in blocks:
+            check.add(block)
+            sample.add(block.localizations)
+            yield block
     # the look at the spots takes seconds, which is too long for who has pressed Cancel
     spots = [] if stop.is_set() else check_spots(movie, sample.table, loaded)
     yield RunJudged(doubts=(*check.doubts, *spots))

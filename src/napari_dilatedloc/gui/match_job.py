@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,8 @@ from napari_dilatedloc.config import TrainingConfig
 from napari_dilatedloc.gui.localize_job import leave_a_core_to_the_viewer
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from napari_dilatedloc.psf.base import PSF
+    from napari_dilatedloc.psf.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,51 @@ class Matched:
     Attributes
     ----------
     config : TrainingConfig
-        Settings with the ranges of the movie.
-    verdicts : tuple
-        Findings with ``level`` and ``sentence``, problems first.
-    figure : Figure
-        Real frames beside simulated ones.
+        Settings that cover the movie.
+    verdicts : tuple of Verdict
+        Findings, problems first.
+    picture : bytes
+        PNG of real frames beside simulated ones.
+    summary : str
+        What the movie holds, in a line.
     """
 
     config: TrainingConfig
-    verdicts: tuple[Any, ...]
-    figure: Figure
+    verdicts: tuple[Verdict, ...]
+    picture: bytes
+    summary: str
 
 
-def match_job(movie: Any, psf: PSF, config: TrainingConfig, stop: Event) -> Iterator[str | Matched]:
-    """Match the simulation to a movie (T, Y, X); yields what it is at, then what it found."""
+def match_job(
+    movie: Any, pixel_size_nm: float | None, psf: PSF, config: TrainingConfig, stop: Event
+) -> Iterator[str | Matched]:
+    """Match the settings to a movie (T, Y, X); yields what it is at, then what it found.
+
+    Of `config` the camera is taken for the movie's; all that matching does not know is kept.
+    """
+    from napari_dilatedloc.matching.figure import match_figure
+    from napari_dilatedloc.matching.match import match_movie
+    from napari_dilatedloc.matching.settings import training_config
+
     leave_a_core_to_the_viewer()
-    raise NotImplementedError
-    yield ""
+    yield "Finding spots, and simulating frames like them…"
+    found = match_movie(movie, psf, config.camera, pixel_size_nm=pixel_size_nm)
+    if stop.is_set():
+        return
+    yield "Drawing real and simulated frames…"
+    picture = BytesIO()
+    match_figure(found).savefig(picture, format="png", dpi=100)
+    whole_z = psf.config.z_range_nm
+    new = training_config(found.estimate, config.camera, whole_z, config).simulation
+    seen = found.estimate
+    yield Matched(
+        # keeps what was stated and what was not, which fine-tuning looks at
+        config=config.model_copy(update={"simulation": new}),
+        verdicts=found.verdicts,
+        picture=picture.getvalue(),
+        summary=(
+            f"Seen: {seen.photons.median:,.0f} photons, background {seen.bg.median:.3g}, "
+            f"{seen.density_per_um2.median:.2g} molecules per um² (medians of {seen.spots:,} "
+            f"spots in {seen.frames:,} frames)."
+        ),
+    )

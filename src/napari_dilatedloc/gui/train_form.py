@@ -18,7 +18,12 @@ AUTO, NOTHING = "auto", "none"
 FROM_NOTHING = "From nothing it takes hours: enter some hundred minutes."
 ENOUGH_MINUTES = 60.0
 MODEL_FILTER = f"DilatedLoc models (*{SUFFIX})"
-CHECKS = {"validate_every": 100, "validation_frames": 150, "validation_per_plane": 20}
+CHECKS: dict[str, int] = {
+    "validate_every": 100,
+    "validation_frames": 150,
+    "validation_per_plane": 20,
+    "test_emitters": 2000,
+}
 """About one short check of the accuracy a minute or two; 'Stop' keeps the best of them."""
 RANGES = {"photons": "Photons", "bg": "Background", "density_per_um2": "Density"}
 
@@ -141,7 +146,7 @@ class TrainForm(QWidget):
         self.set_out(next(path for path in paths if not path.exists()))
 
     def _make_fields(self) -> None:
-        photons = RangeField(0.0, 1e7, 0, 100.0, "/frame")
+        photons = RangeField(0.0, 1e7, 0, 100.0)
         photons.setToolTip(
             "Photons that a molecule sends into the microscope while it is on for a whole frame: "
             "the dimmest and the brightest that matter. A program that sums the pixels of a spot "

@@ -14,16 +14,22 @@ from napari_dilatedloc.gui.training_log import Check, TrainingLog
 HEIGHT = 300
 MOST_RATIO = 5.0
 """Errors of so many bounds are cut off, so that the rest can be told apart."""
+LEAST_SPAN = 0.05
+"""Of the axis of the Jaccard, so that chance does not look like a trend."""
+SMOOTHED = 0.05
+"""Part of the loss curve that its mean runs over."""
 COLOURS = {"lateral": "tab:blue", "axial": "tab:red"}
+MARGINS = {"left": 0.1, "right": 0.98, "bottom": 0.13, "top": 0.93, "wspace": 0.32, "hspace": 0.6}
 
 
 class TrainPlots(QWidget):
-    """Three plots of a `TrainingLog`; empty and hidden before the first drawing."""
+    """Three plots of a `TrainingLog`; hidden before the first drawing."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.figure: Any = None
         self._canvas: Any = None
+        self._lines: dict[str, Any] = {}
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self.setToolTip(
@@ -37,77 +43,81 @@ class TrainPlots(QWidget):
         """Draw what there is."""
         if self._canvas is None:
             self._make_canvas()
-        self.figure.clear()
-        grid = self.figure.add_gridspec(2, 2)
-        _draw_loss(self.figure.add_subplot(grid[0, 0]), log)
-        _draw_jaccard(self.figure.add_subplot(grid[0, 1]), log)
-        _draw_ratios(self.figure.add_subplot(grid[1, :]), log)
+        loss, jaccard, errors = self.figure.axes
+        self._draw_loss(loss, log)
+        self._draw_jaccard(jaccard, log)
+        self._draw_ratios(errors, log)
         self._canvas.draw_idle()
         self.show()
 
     def _make_canvas(self) -> None:
-        """On the first drawing, since matplotlib is slow to load; `train_job` began with it."""
+        """On the first drawing, since matplotlib is slow to load; `train_job` began with it.
+
+        Everything is made once and moved later, which is several times faster.
+        """
         from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
         from matplotlib.figure import Figure
 
-        self.figure = Figure(facecolor=BACKGROUND, layout="constrained")
+        self.figure = Figure(facecolor=BACKGROUND)
         self._canvas = FigureCanvasQTAgg(self.figure)
         self._canvas.setFixedHeight(HEIGHT)
         self._canvas.setMinimumWidth(100)
         # or the wheel would stop scrolling the dock here
         self._canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._column.addWidget(self._canvas)
+        grid = self.figure.add_gridspec(2, 2, **MARGINS)
+        loss, jaccard, errors = (
+            self.figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, :])
+        )
+        _style(loss, "Loss", "minutes")
+        _style(jaccard, "Jaccard", "minutes")
+        _style(errors, "Error / CRLB", "z (nm)")
+        self._lines = {
+            "loss": loss.plot([], [], color="tab:blue", linewidth=0.7, alpha=0.45)[0],
+            "mean loss": loss.plot([], [], color="tab:blue", linewidth=1.5)[0],
+            "jaccard": jaccard.plot([], [], "o-", color="tab:green", markersize=3, linewidth=1)[0],
+        }
+        for when, style in (("before", "--"), ("best", "-")):
+            for name, colour in COLOURS.items():
+                (line,) = errors.plot([], [], style, color=colour, linewidth=1.2, label=name)
+                self._lines[f"{name} {when}"] = line
+        errors.axhline(1.0, color=FOREGROUND, linewidth=0.8, linestyle=":")
+        _add_legend(errors, [self._lines[f"{name} best"] for name in COLOURS])
 
+    def _draw_loss(self, axis: Any, log: TrainingLog) -> None:
+        minutes, loss = log.curve
+        self._lines["loss"].set_data(minutes, loss)
+        self._lines["mean loss"].set_data(minutes, running_mean(loss))
+        if loss:
+            # the first steps would hide all that follows
+            low, high = np.percentile(loss, [0, 98])
+            room = 0.05 * (high - low) + 1e-3
+            axis.set_ylim(low - room, high + room)
+        _whole_run(axis, log)
 
-def _draw_loss(axis: Any, log: TrainingLog) -> None:
-    minutes, loss = log.curve
-    axis.plot(minutes, loss, color="tab:blue", linewidth=1)
-    if len(loss) > 20:  # the first steps would hide all that follows
-        low, high = np.percentile(loss, [0, 98])
-        axis.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) + 1e-6)
-    _whole_run(axis, log)
-    _style(axis, "Loss", "minutes")
+    def _draw_jaccard(self, axis: Any, log: TrainingLog) -> None:
+        reached = [check.evaluation.jaccard for check in log.checks]
+        self._lines["jaccard"].set_data([check.minutes for check in log.checks], reached)
+        if reached:
+            middle = (min(reached) + max(reached)) / 2
+            half = max(0.6 * (max(reached) - min(reached)), LEAST_SPAN / 2)
+            axis.set_ylim(middle - half, middle + half)
+        _whole_run(axis, log)
 
-
-def _draw_jaccard(axis: Any, log: TrainingLog) -> None:
-    checks = log.checks
-    axis.plot(
-        [check.minutes for check in checks],
-        [check.evaluation.jaccard for check in checks],
-        "o-",
-        color="tab:green",
-        markersize=3,
-        linewidth=1,
-    )
-    axis.margins(y=0.2)
-    _whole_run(axis, log)
-    _style(axis, "Jaccard", "minutes")
-
-
-def _whole_run(axis: Any, log: TrainingLog) -> None:
-    """Leave room for what is to come."""
-    if log.last is not None and log.last.progress > 0:
-        total = (log.last.seconds + log.last.eta_s) / 60
-        axis.set_xlim(-0.03 * total, 1.03 * total)
-
-
-def _draw_ratios(axis: Any, log: TrainingLog) -> None:
-    """Errors over their bounds: dashed before, solid for the model that is kept."""
-    reached = [1.0]
-    for check, style in ((log.before, "--"), (log.best, "-")):
-        for name, z_nm, ratio in ratios(check):
-            label = name if check is log.best or log.best is None else None
-            axis.plot(z_nm, ratio, style, color=COLOURS[name], linewidth=1.2, label=label)
-            reached.append(float(np.nanmax(ratio, initial=1.0)))
-    axis.axhline(1.0, color=FOREGROUND, linewidth=0.8, linestyle=":")
-    axis.set_ylim(0, min(1.1 * max(reached), MOST_RATIO))
-    if len(reached) > 1:
-        place = {"loc": "lower right", "bbox_to_anchor": (1.02, 0.96)}  # beside the title
-        legend = axis.legend(fontsize=8, ncols=2, frameon=False, handlelength=1, **place)
-        for text in legend.get_texts():
-            text.set_color(FOREGROUND)
-    before = " (dashed: before)" if log.before is not None and log.best is not None else ""
-    _style(axis, f"Error / CRLB{before}", "z (nm)")
+    def _draw_ratios(self, axis: Any, log: TrainingLog) -> None:
+        """Errors over their bounds: dashed before, solid for the model that is kept."""
+        highest = 1.0
+        for when, check in (("before", log.before), ("best", log.best)):
+            for name in COLOURS:
+                self._lines[f"{name} {when}"].set_data([], [])
+            for name, z_nm, ratio in ratios(check):
+                self._lines[f"{name} {when}"].set_data(z_nm, ratio)
+                highest = max(highest, float(np.nanmax(ratio, initial=1.0)))
+                axis.set_xlim(z_nm.min(), z_nm.max())
+        axis.set_ylim(0, min(1.1 * highest, MOST_RATIO))
+        both = log.before is not None and log.best is not None
+        title = "Error / CRLB (- - before)" if both else "Error / CRLB"
+        axis.set_title(title, fontsize=8, color=FOREGROUND, loc="left")
 
 
 def ratios(check: Check | None) -> list[tuple[str, Any, Any]]:
@@ -122,12 +132,44 @@ def ratios(check: Check | None) -> list[tuple[str, Any, Any]]:
     return [("lateral", found.z_nm, lateral), ("axial", found.z_nm, axial)]
 
 
+def running_mean(values: list[float]) -> Any:
+    """Mean over a part of the curve on both sides of each point, less at its ends."""
+    half = round(SMOOTHED * len(values))
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    at = np.arange(len(values))
+    first, last = np.maximum(at - half, 0), np.minimum(at + half + 1, len(values))
+    return (sums[last] - sums[first]) / (last - first)
+
+
+def _whole_run(axis: Any, log: TrainingLog) -> None:
+    """Leave room for what is to come."""
+    if log.last is not None and log.last.progress > 0:
+        total = (log.last.seconds + log.last.eta_s) / 60
+        axis.set_xlim(-0.03 * total, 1.03 * total)
+
+
+def _add_legend(axis: Any, lines: list[Any]) -> None:
+    legend = axis.legend(
+        handles=lines,
+        fontsize=8,
+        ncols=2,
+        columnspacing=1,
+        frameon=False,
+        handlelength=1,
+        loc="lower right",
+        bbox_to_anchor=(1.02, 0.96),  # beside the title
+    )
+    for text in legend.get_texts():
+        text.set_color(FOREGROUND)
+
+
 def _style(axis: Any, title: str, x: str) -> None:
     axis.set_title(title, fontsize=8, color=FOREGROUND, loc="left")
-    axis.set_xlabel(x, fontsize=8, color=FOREGROUND)
+    axis.set_xlabel(x, fontsize=8, color=FOREGROUND, labelpad=1)
     axis.set_facecolor(BACKGROUND)
     axis.tick_params(labelsize=7, colors=FOREGROUND)
     axis.grid(color=FOREGROUND, alpha=0.12)
+    axis.locator_params(nbins=5)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
     for side in ("bottom", "left"):

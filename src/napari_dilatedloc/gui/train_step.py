@@ -41,6 +41,7 @@ class TrainStep(TrainPanel):
         super().__init__(parent)
         self._chosen: ChosenPSF | None = None
         self._movie: Any = None
+        self._pixel_size_nm: float | None = None
         self._movie_trouble = ""
         self._task = ""
         self._pause = Event()
@@ -62,9 +63,9 @@ class TrainStep(TrainPanel):
         self._suggest()
         self._update()
 
-    def set_movie(self, layer: Any, trouble: str) -> None:
-        """Take the movie layer, or why there is none that can be used."""
-        self._movie, self._movie_trouble = layer, trouble
+    def set_movie(self, layer: Any, pixel_size_nm: float | None, trouble: str) -> None:
+        """Take the movie layer and its pixel size, or why there is none that can be used."""
+        self._movie, self._pixel_size_nm, self._movie_trouble = layer, pixel_size_nm, trouble
         if not self.worker.state.busy:
             self._suggest()
         self._update()
@@ -81,7 +82,8 @@ class TrainStep(TrainPanel):
             return
         self.match_view.clear()
         config, array = self.form.value(), movie_array(self._movie)
-        self._start("match", partial(match_job, array, self._chosen.psf, config))
+        job = partial(match_job, array, self._pixel_size_nm, self._chosen.psf, config)
+        self._start("match", job)
         self.begin("Looking at the movie…")
 
     @Slot()
@@ -154,6 +156,8 @@ class TrainStep(TrainPanel):
                     self.status.show_status(f"{item.note[0].upper()}{item.note[1:]}.")
         if self._task == "train" and self.log.last is not None:
             self.show_progress(self.log.last.progress, self.log.progress())
+            if self.log.finishing:
+                self.bar.setRange(0, 0)
             self.show_accuracy(self.log.accuracy())
 
     def _on_matched(self, matched: Matched) -> None:

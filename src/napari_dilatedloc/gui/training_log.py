@@ -80,6 +80,11 @@ class TrainingLog:
         before, after = self.before.evaluation, self.best.evaluation
         return not after.efficiency_3d <= before.efficiency_3d
 
+    @property
+    def finishing(self) -> bool:
+        """Whether all steps are done and only the last test is at work."""
+        return self.last is not None and self.last.progress >= 1
+
     def add(self, step: TrainingStep) -> None:
         """Take what one step reports."""
         self.last = step
@@ -96,6 +101,8 @@ class TrainingLog:
         """Say in one line where the run stands."""
         if self.last is None:
             return ""
+        if self.finishing:
+            return "The new model is calibrated and tested…"
         if not self._loss and not self._open:
             return "Accuracy of the weights it starts from is measured."
         loss = self._loss[-1] if self._loss else self._open[-1][1]

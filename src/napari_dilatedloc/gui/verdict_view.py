@@ -1,7 +1,8 @@
-"""What a calibration's checks found, in the space of a dock."""
+"""What the checks of a calibration or a match found, in the space of a dock."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from napari_dilatedloc.gui.psf_layers import KEPT_COLOUR
 
 if TYPE_CHECKING:
     from napari_dilatedloc.gui.psf_job import ChosenPSF
+    from napari_dilatedloc.psf.verdict import Verdict
 
 _MARKS = {"problem": ("✗", "#ff8a80"), "warning": ("!", "#ffb74d"), "ok": ("✓", KEPT_COLOUR)}
 MOST_BEADS = 4
@@ -27,23 +29,29 @@ class VerdictView(QLabel):
 
     def show_verdicts(self, chosen: ChosenPSF) -> None:
         """Say what is known of a PSF; nothing where it was not calibrated here."""
+        more = []
+        if chosen.calibration is not None:
+            more = [_marked("warning", note) for note in chosen.calibration.notes]
+            more += _left_out(chosen)
+        self.show_findings(chosen.verdicts, more)
+
+    def show_findings(self, verdicts: Iterable[Verdict], more: Iterable[str] = ()) -> None:
+        """Say what was found, then more lines of HTML; hides where there is nothing."""
         lines, passed = [], []
-        for verdict in chosen.verdicts:
+        for verdict in verdicts:
             if verdict.level == "ok":
                 passed.append(verdict.sentence)
             else:
-                lines.append(marked(verdict.level, verdict.sentence))
-        if chosen.calibration is not None:
-            lines += [marked("warning", note) for note in chosen.calibration.notes]
-            lines += _left_out(chosen)
+                lines.append(_marked(verdict.level, verdict.sentence))
+        lines += more
         if passed:
-            lines.append(marked("ok", f"{len(passed)} checks without complaint (hover to read)."))
+            lines.append(_marked("ok", f"{len(passed)} checks without complaint (hover to read)."))
         self.setText("<br>".join(lines))
         self.setToolTip("<br>".join(escape(sentence) for sentence in passed))
         self.setVisible(bool(lines))
 
 
-def marked(level: str, sentence: str) -> str:
+def _marked(level: str, sentence: str) -> str:
     """HTML of one finding: its mark in the colour of the level, and the sentence."""
     mark, colour = _MARKS[level]
     return f'<span style="color: {colour}"><b>{mark}</b></span> {escape(sentence)}'
@@ -54,10 +62,10 @@ def _left_out(chosen: ChosenPSF) -> list[str]:
     beads = chosen.calibration.beads if chosen.calibration is not None else ()
     rejected = [(place, bead) for place, bead in enumerate(beads, start=1) if not bead.kept]
     lines = [
-        marked("warning", f"Bead {place} not used: {bead.reason}.")
+        _marked("warning", f"Bead {place} not used: {bead.reason}.")
         for place, bead in rejected[:MOST_BEADS]
     ]
     more = len(rejected) - MOST_BEADS
     if more > 0:
-        lines.append(marked("warning", f"{more} more not used: red in the layer over the stack."))
+        lines.append(_marked("warning", f"{more} more not used: red in the layer over the stack."))
     return lines

@@ -1,6 +1,6 @@
 """Whether the table of a run shows a movie that the weights were not trained for.
 
-Everything is counted block by block, so that a long run costs no memory.
+Everything is taken block by block, so that a long run costs no memory.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ END_OF_Z = 0.02
 # half of what a whole frame gives, so dim ones must be more than that.
 MOST_DIM, MOST_BRIGHT = 0.6, 0.1
 MOST_FOREIGN_BG = 0.2
-MOST_CROWDED = 0.2
+MOST_CROWDED = 0.35  # by chance a quarter where all is as dense as trained at most
 MOST_AT_END_OF_Z = 0.05
 MOST_UNSURE = 0.5
 
@@ -151,9 +151,9 @@ class RunCheck:
             "z_high": f"the upper end ({high:,.0f} nm)",
         }
         return [
-            f"{self.share(name):.0%} of the localizations pile up at the {end} of the range of z that "
-            "the weights were trained for, where deeper molecules end up too: leave those out, "
-            "move the focus, or train with a larger range of z."
+            f"{self.share(name):.0%} of the localizations pile up at the {end} of the range of z "
+            "that the weights were trained for, where deeper molecules end up too: leave "
+            "those out, move the focus, or train with a larger range of z."
             for name, end in ends.items()
             if self.share(name) > MOST_AT_END_OF_Z
         ]
@@ -167,6 +167,34 @@ class RunCheck:
             f"{lateral_nm:.0f} nm laterally or {axial_nm:.0f} nm in z: check that PSF and camera "
             f"are those of the model, raise the signal, or {RETRAIN}."
         ]
+
+
+class TableSample:
+    """Keeps the localizations of some frames of a run, for a look at them afterwards.
+
+    Parameters
+    ----------
+    start, stop : int
+        Frames of the run, half-open.
+    frames : int
+        How many of them are kept, spread evenly.
+    """
+
+    def __init__(self, start: int, stop: int, frames: int = 400) -> None:
+        count = min(frames, stop - start)
+        self._kept = np.linspace(start, stop - 1, count).round().astype(np.int64)
+        self._parts: list[Localizations] = []
+
+    def add(self, localizations: Localizations) -> None:
+        """Take the next block of the table."""
+        part = localizations[np.isin(localizations.frame, self._kept)]
+        if len(part):
+            self._parts.append(part)
+
+    @property
+    def table(self) -> Localizations:
+        """All localizations of the frames kept, in order."""
+        return Localizations.concatenate(self._parts)
 
 
 def _odd(found: Localizations, info: ModelInfo) -> dict[str, NDArray[Any]]:

@@ -132,7 +132,7 @@ def noise_ratio(background: Background, excess: float, floor: float) -> tuple[fl
 
 
 def transfer_line(background: Background) -> tuple[float, float] | None:
-    """Slope of variance against mean and the mean at no variance; None where the mean hardly varies.
+    """Slope of variance against mean and the mean at no variance; None where means are alike.
 
     A straight line through the medians of ten groups of cells of equal mean. It needs no baseline:
     an offset of the counts moves the line sideways.

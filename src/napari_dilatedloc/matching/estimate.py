@@ -24,7 +24,9 @@ from napari_dilatedloc.matching.sample import MovieSample
 from napari_dilatedloc.matching.templates import TemplateBank
 from napari_dilatedloc.psf.base import PSF
 
-ROUNDS = 4
+ROUNDS = 6
+AVERAGED = 3
+"""Last rounds whose guesses are averaged, since each has the chance of its own simulation."""
 FEWEST_SPOTS = 10
 SIMULATED_PIXELS = 1_000_000
 """Pixels times frames simulated at least, so that chance rules the movie's numbers alone."""
@@ -34,7 +36,7 @@ DEFAULT_LIFETIME_FRAMES = 2.0
 
 @dataclass(frozen=True)
 class Spread:
-    """5th, 50th and 95th percentile of a quantity."""
+    """5th, 50th and 95th percentile of a quantity; of a density the middle is the mean."""
 
     low: float
     median: float
@@ -110,14 +112,14 @@ class Matched:
 
 
 def estimate_movie(sample: MovieSample, psf: PSF, bank: TemplateBank, *, seed: int = 0) -> Matched:
-    """Estimate what a sample holds, in a first guess and four rounds of simulation.
+    """Estimate what a sample holds, in a first guess and six rounds of simulation.
 
     Parameters
     ----------
     sample : MovieSample
         Frames (`sample.take_sample`).
     psf : PSF
-        A fast one (`psf.compile.fast_psf`).
+        A fast one (`psf.compile.compile_psf`).
     bank : TemplateBank
         Of the same PSF.
     seed : int
@@ -132,13 +134,17 @@ def estimate_movie(sample: MovieSample, psf: PSF, bank: TemplateBank, *, seed: i
     guess = _first_guess(real, sample, psf)
     cells = real.background.cells
     repeats = max(1, round(SIMULATED_PIXELS / sample.adu.numel()))
-    for turn in range(ROUNDS + 1):
+    guesses: list[Blinking] = []
+    for turn in range(ROUNDS):
         frames = resimulate(sample, cells, guess, psf, repeats=repeats, seed=seed + turn)
         seen = look_at(frames, psf, bank)
-        if turn < ROUNDS:
-            guess = _moved(guess, real, seen)
-            bias = seen.background.cells - cells.clamp_min(0).repeat(repeats, 1, 1)
-            cells = real.background.cells - bias.median()
+        guess = _moved(guess, real, seen)
+        guesses.append(guess)
+        bias = seen.background.cells - cells.clamp_min(0).repeat(repeats, 1, 1)
+        cells = real.background.cells - bias.median()
+    guess = _mean(guesses[-AVERAGED:])
+    frames = resimulate(sample, cells, guess, psf, repeats=repeats, seed=seed + ROUNDS)
+    seen = look_at(frames, psf, bank)
     estimate = _summary(real, seen, sample, guess, cells, psf.config.pixel_size_nm)
     return Matched(estimate, real, seen, frames, guess, cells)
 
@@ -201,6 +207,16 @@ def _moved(guess: Blinking, real: Look, seen: Look) -> Blinking:
         spread=spread,
         lifetime_frames=float(np.clip(life, 0.1, LONGEST_FRAMES)),
     )
+
+
+def _mean(guesses: list[Blinking]) -> Blinking:
+    """Geometric mean."""
+    names = ("density_per_um2", "median_photons", "spread", "lifetime_frames")
+    means = {
+        name: float(np.exp(np.mean([np.log(getattr(guess, name)) for guess in guesses])))
+        for name in names
+    }
+    return replace(guesses[-1], **means)
 
 
 def _summary(

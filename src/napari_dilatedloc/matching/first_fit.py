@@ -71,7 +71,7 @@ def fit_isolated(
     spots : Spots
         Candidates.
     psf : PSF
-        A fast one (`psf.compile.fast_psf`).
+        A fast one (`psf.compile.compile_psf`).
     bank : TemplateBank
         Gives the side of the ROI.
     noise : PixelNoise
@@ -107,6 +107,6 @@ def _alone(spots: Spots, side: int, size: tuple[int, int]) -> NDArray[np.int64]:
     distance = tree.query(tree.data, k=2)[0][:, 1]
     for least in (1.0 * side, 0.75 * side, 0.5 * side):
         found = np.flatnonzero(inside & (distance > least))
-        if len(found) >= 50:
+        if len(found) >= 100:
             break
     return found

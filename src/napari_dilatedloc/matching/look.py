@@ -74,7 +74,7 @@ def look_at(sample: MovieSample, psf: PSF, bank: TemplateBank) -> Look:
     sample : MovieSample
         Real or simulated frames.
     psf : PSF
-        A fast one (`psf.compile.fast_psf`).
+        A fast one (`psf.compile.compile_psf`).
     bank : TemplateBank
         Of the same PSF.
     """
@@ -84,7 +84,7 @@ def look_at(sample: MovieSample, psf: PSF, bank: TemplateBank) -> Look:
     spots = find_spots(photons, rough, noise, bank)
     light = _light(spots, psf, bank, sample)
     background = clear_background(photons, light, noise)
-    camera_noise = sample.camera.typical.noise
+    camera_noise = sample.chip.noise
     fit = fit_isolated(photons, sample.origin, spots, psf, bank, camera_noise)
     again, asked = persistence(spots, photons.shape[1])
     return Look(background, spots, fit, again, asked, photons.numel())

@@ -115,8 +115,9 @@ class Misfit:
         elif self.shift > SHIFT_LIMIT:
             said.append(
                 f"A fit with the model's own PSF moves isolated spots by {self.shift:.2g} times "
-                "their predicted error, so the network is not at home in this movie: match the "
-                "training to it ('dilatedloc match', then 'dilatedloc train')."
+                "their predicted error, so the network is not at home in this movie: check that "
+                "the PSF is not mirrored, and match the training to the movie ('dilatedloc "
+                "match', then 'dilatedloc train')."
             )
         return said
 
@@ -139,33 +140,6 @@ class _Spots:
     rois: Tensor
     others: Tensor
     noise: float
-
-
-class TableSample:
-    """Keeps the localizations of some frames of a run, for a look at them afterwards.
-
-    Parameters
-    ----------
-    start, stop : int
-        Frames of the run, half-open.
-    frames : int
-        How many of them are kept, spread evenly.
-    """
-
-    def __init__(self, start: int, stop: int, frames: int = 400) -> None:
-        self._kept = _spread(np.arange(start, stop), frames)
-        self._parts: list[Localizations] = []
-
-    def add(self, localizations: Localizations) -> None:
-        """Take the next block of the table."""
-        part = localizations[np.isin(localizations.frame, self._kept)]
-        if len(part):
-            self._parts.append(part)
-
-    @property
-    def table(self) -> Localizations:
-        """All localizations of the frames kept, in order."""
-        return Localizations.concatenate(self._parts)
 
 
 def check_spots(movie: Any, found: Localizations, model: Model) -> list[str]:
@@ -270,7 +244,8 @@ def _nearest(found: Localizations) -> Array:
     for index in np.split(np.arange(len(found)), bounds):
         if len(index) > 1:
             points = np.column_stack([found.y[index], found.x[index]])
-            nearest[index] = cKDTree(points).query(points, k=2, p=np.inf)[0][:, 1]
+            distances = np.asarray(cKDTree(points).query(points, k=2, p=np.inf)[0])
+            nearest[index] = distances[:, 1]
     return nearest
 
 
@@ -367,7 +342,8 @@ def _leverage(slopes: Tensor, variance: Tensor) -> Tensor:
     columns = (slopes / variance.sqrt()[..., None]).flatten(1, 2).double()
     size = columns.norm(dim=1, keepdim=True).clamp_min(1e-30)
     basis = torch.linalg.qr(columns / size).Q  # (N, S S, 5)
-    return (basis**2).sum(-1).view(variance.shape).to(variance)
+    share: Tensor = (basis**2).sum(-1).view(variance.shape).to(variance)
+    return share
 
 
 def _weighted_median(values: Array, weights: Array) -> float:

@@ -33,7 +33,7 @@ def residual_image(frame: Any, found: Localizations, psf: PSF, camera: Camera) -
     found : Localizations
         All localizations of this frame (the column `frame` is not looked at).
     psf : PSF
-        For many frames of a slow PSF give ``compile.fast_psf(psf)``.
+        For many frames of a slow PSF give ``compile.compile_psf(psf)``.
     camera : Camera
         Of the whole frame.
 

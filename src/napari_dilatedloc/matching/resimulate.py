@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -41,11 +42,8 @@ class Blinking:
     @property
     def photons(self) -> Range:
         """5th and 95th percentile of the photons."""
-        low, high = (
-            self.median_photons * float(torch.exp(torch.tensor(s * Z_95 * self.spread)))
-            for s in (-1, 1)
-        )
-        return low, high
+        factor = math.exp(Z_95 * self.spread)
+        return self.median_photons / factor, self.median_photons * factor
 
     def config(self) -> SimulationConfig:
         """Settings that draw such molecules; the background is not used."""
@@ -82,9 +80,6 @@ def resimulate(
     generator = torch.Generator().manual_seed(seed)
     runs, length = sample.adu.shape[:2]
     origin = sample.origin.repeat(repeats, 1)
-    camera = sample.camera._changed(  # maps (R, 1, H, W) are repeated like the runs
-        lambda values: values.repeat(repeats, 1, 1, 1) if values.ndim == 4 else values
-    )
     emitters = sample_emitters(
         blinking.config(),
         movies=runs * repeats,
@@ -98,10 +93,10 @@ def resimulate(
     bg = spread_cells(cells.clamp_min(0), sample.size).repeat(repeats, 1, 1, 1)
     with torch.no_grad():
         light = render_emitters(psf, emitters, runs * repeats, length, sample.size, origin)
+    camera = sample.chip.at(origin, sample.size)
     return replace(
         sample,
         adu=camera.to_adu(light + bg, generator),
         origin=origin,
         first_frame=sample.first_frame * repeats,
-        camera=camera,
     )

@@ -31,14 +31,19 @@ class MovieSample:
         First pixel (y, x) of each window on the chip.
     first_frame : tuple of int
         First frame of each run.
-    camera : Camera
-        Of the windows: maps, where there are any, are (R, 1, H, W).
+    chip : Camera
+        Of the whole frame.
     """
 
     adu: Tensor
     origin: Tensor
     first_frame: tuple[int, ...]
-    camera: Camera
+    chip: Camera
+
+    @property
+    def camera(self) -> Camera:
+        """Camera of the windows; maps, where there are any, are (R, 1, H, W)."""
+        return self.chip.at(self.origin, self.size)
 
     @property
     def photons(self) -> Tensor:
@@ -104,7 +109,7 @@ def take_sample(
         adu=adu,
         origin=origin,
         first_frame=tuple(t for t, _, _ in chosen),
-        camera=camera.at(origin, (height, width)),
+        chip=camera,
     )
 
 

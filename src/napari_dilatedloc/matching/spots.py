@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 from scipy.ndimage import maximum_filter
+from scipy.optimize import nnls
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -21,6 +23,8 @@ from napari_dilatedloc.matching.templates import TemplateBank
 
 THRESHOLD = 7.0
 """Signal to noise of a spot; noise alone reaches it less than once in a sample."""
+CORE = 0.8
+"""Part of a spot's radius in which no second one is looked for."""
 SHADOW = 0.25
 """Below this part of a spot whose ROI covers it, a maximum is taken for a side lobe of it."""
 SAME_PLACE_PX = 2.0
@@ -86,20 +90,20 @@ def find_spots(photons: Tensor, bg: Tensor, noise: Tensor, bank: TemplateBank) -
     score, planes = best.numpy(), plane.numpy()
     near = maximum_filter(score, size=(1, 3, 3))
     image, y, x = np.nonzero((score >= near) & (score > THRESHOLD))
+    length = photons.shape[1]
+    sd = noise.expand(-1, 1, *photons.shape[2:])[:, 0].numpy()[image // length, y, x]
     found = planes[image, y, x].astype(np.int64)
     value = score[image, y, x]
-    runs = photons.shape[1]
-    sd = noise.expand(-1, 1, *photons.shape[2:])[:, 0].numpy()[image // runs, y, x]
     spots = Spots(
-        run=image // runs,
-        frame=image % runs,
+        run=image // length,
+        frame=image % length,
         y=y,
         x=x,
         plane=found,
         photons=value * sd / lengths.numpy()[found],
         score=value,
     )
-    return spots.select(_kept(spots, bank))
+    return explain_together(flat, spots.select(_kept(spots, bank)), length, bank)
 
 
 def _filtered(frames: Tensor, filters: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,7 +142,7 @@ def _good(length: int) -> int:
 
 def _kept(spots: Spots, bank: TemplateBank) -> NDArray[np.bool_]:
     """Mask of spots that are not part of a brighter one, brightest first."""
-    radius = bank.radius_px.numpy()[spots.plane] + 1.5
+    radius = CORE * bank.radius_px.numpy()[spots.plane] + 1.5
     half = bank.images.shape[1] / 2
     keep = np.ones(len(spots), dtype=bool)
     if len(spots) == 0:
@@ -188,3 +192,59 @@ def persistence(spots: Spots, frames: int) -> tuple[float, int]:
     )
     share = (found - chance) / max(1 - chance, 1e-3)
     return float(np.clip(share, 0.0, 0.98)), int(asked.sum())
+
+
+def explain_together(frames: Tensor, spots: Spots, length: int, bank: TemplateBank) -> Spots:
+    """Spots that are still needed once all of a frame share its light.
+
+    Side lobes answer a filter as loudly as a dim molecule does. When all spots of a frame and an
+    even background are fitted to it at once, with no negative photons (non-negative least squares:
+    Lawson & Hanson, Solving Least Squares Problems, 1974, ch. 23), the bright ones take back what
+    is theirs.
+
+    Parameters
+    ----------
+    frames : Tensor (R * L, H, W)
+        Frames less background, in standard deviations of the noise.
+    spots : Spots
+        Candidates.
+    length : int
+        Frames of a run.
+    bank : TemplateBank
+        Their images.
+    """
+    image = spots.run * length + spots.frame
+    order = np.argsort(image, kind="stable")
+    bounds = np.searchsorted(image[order], np.arange(len(frames) + 1))
+    half = bank.images.shape[1] // 2
+    norms = bank.filters.flatten(1).norm(dim=1).numpy()
+    factor = np.zeros(len(spots), dtype=np.float32)
+    for index, frame in enumerate(frames):
+        members = order[bounds[index] : bounds[index + 1]]
+        if len(members) == 0:
+            continue
+        columns = torch.zeros(len(members) + 1, *(n + 2 * half for n in frame.shape))
+        for row, k in zip(columns, members, strict=False):
+            y, x = int(spots.y[k]), int(spots.x[k])
+            row[y : y + 2 * half + 1, x : x + 2 * half + 1] = bank.images[spots.plane[k]]
+        columns[-1] = 1.0
+        inner = columns[:, half : half + frame.shape[0], half : half + frame.shape[1]].flatten(1)
+        light = _share(inner, frame.flatten())[:-1]
+        factor[members] = light * norms[spots.plane[members]] / spots.score[members]
+    shared = Spots(
+        **{
+            **vars(spots),
+            "photons": spots.photons * factor,
+            "score": spots.score * factor,
+        }
+    )
+    return shared.select(shared.score > THRESHOLD)
+
+
+def _share(columns: Tensor, frame: Tensor) -> Floats:
+    """Non-negative weights of the columns (K, P) that explain a frame (P,) best."""
+    gram = (columns @ columns.T).double().numpy()
+    gram[np.diag_indices_from(gram)] *= 1 + 1e-6
+    root = np.linalg.cholesky(gram)
+    answer = solve_triangular(root, (columns @ frame).double().numpy(), lower=True)
+    return nnls(root.T, answer)[0].astype(np.float32)

@@ -11,6 +11,7 @@ from torch import nn
 from napari_dilatedloc.config import ModelInfo, PSFConfig, Range, ScalingConfig
 from napari_dilatedloc.network.checkpoint import Model, load_model
 from napari_dilatedloc.network.registry import as_network, build_network
+from napari_dilatedloc.network.shipped import available_models, read_info
 
 FAR = 1.5  # a model whose PSF is less alike is no better a start than nothing
 
@@ -68,9 +69,7 @@ def choose_start(init: str, psf: PSFConfig, network: str) -> Model | None:
         return None
     if init != "auto":
         return load_model(init)
-    from napari_dilatedloc.network.shipped import available_models, find_model, read_info
-
-    shipped = {name: read_info(find_model(name)) for name in available_models()}
+    shipped = {name: read_info(name) for name in available_models()}
     chosen = nearest(psf, network, shipped)
     return load_model(chosen) if chosen else None
 
