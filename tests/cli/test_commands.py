@@ -82,7 +82,10 @@ def test_calibrate_train_and_localize(run, tmp_path, data_dir, movie):
     assert json.loads(out)["beads_used"] >= 3
     save_yaml(SCMOSConfig(), camera)
     config = tmp_path / "train.yaml"
-    config.write_text("batch: 2\nframes: 3\npatch: 32\nvalidate_every: 2\nvalidation_frames: 10\n")
+    config.write_text(
+        "batch: 2\nframes: 3\npatch: 32\nvalidate_every: 2\nvalidation_frames: 10\n"
+        "validation_per_plane: 1\ntest_emitters: 10\n"
+    )
     args = ("--psf", psf, "--camera", camera, "--config", config, "--out", model, "--json")
     status, out, _ = run("train", *args, "--steps", 2)
     assert status == 0
@@ -96,7 +99,10 @@ def test_calibrate_train_and_localize(run, tmp_path, data_dir, movie):
 
 def test_steps_on_the_command_line_beat_minutes_in_the_file(run, tmp_path):
     config = tmp_path / "train.yaml"
-    config.write_text("minutes: 60\nbatch: 1\nframes: 3\npatch: 32\nvalidation_frames: 10\n")
+    config.write_text(
+        "minutes: 60\nbatch: 1\nframes: 3\npatch: 32\nvalidation_frames: 10\n"
+        "validation_per_plane: 1\ntest_emitters: 10\n"
+    )
     args = ("--psf", "astigmatism", "--config", config, "--out", tmp_path / "m.safetensors")
     status, out, _ = run("train", *args, "--steps", 1, "--json")
     assert status == 0

@@ -5,14 +5,24 @@ import numpy as np
 import pytest
 import torch
 
-from napari_dilatedloc.config import GaussianPSFConfig, ModelInfo, SimulationConfig, TrainingConfig
+from napari_dilatedloc.config import (
+    GaussianPSFConfig,
+    ModelInfo,
+    SCMOSConfig,
+    SimulationConfig,
+    TrainingConfig,
+)
 from napari_dilatedloc.gui.dock import DilatedLocDock
+from napari_dilatedloc.gui.match_view import Picture
 from napari_dilatedloc.gui.psf_job import ChosenPSF
+from napari_dilatedloc.gui.train_form import default_settings
 from napari_dilatedloc.gui.train_job import TrainingStarted, train_job
 from napari_dilatedloc.gui.worker import State
+from napari_dilatedloc.matching import estimate
 from napari_dilatedloc.network.checkpoint import load_model, save_model
 from napari_dilatedloc.network.output import scaling_for
 from napari_dilatedloc.psf.gaussian import GaussianPSF
+from napari_dilatedloc.simulation.structure import simulate_structure
 from napari_dilatedloc.training import trainer
 from napari_dilatedloc.training.start import fresh_network
 
@@ -254,3 +264,72 @@ def test_it_fits_into_a_narrow_dock(qtbot, viewer):
     step.pause_button.show()
     step.plots.draw(step.log)
     assert step.minimumSizeHint().width() <= dock.minimumWidth() - 40  # margins, scroll bar
+
+
+@pytest.fixture(scope="module")
+def blinking():
+    """75 frames of 40 x 40 px of what the tiny spots would give."""
+    frames, _ = simulate_structure(PSF, SCMOSConfig(), frames=75, size=(40, 40), seed=2)
+    return frames
+
+
+def open_matching(qtbot, viewer, frames, monkeypatch):
+    """Everything chosen for a match that is quick."""
+    monkeypatch.setattr(estimate, "SIMULATED_PIXELS", 1)
+    viewer.add_image(frames, name="blinking", scale=(1, 100, 100), units=("pixel", "nm", "nm"))
+    dock = open_dock(viewer)
+    dock.train_step.set_psf(CHOSEN)
+    assert dock.train_step.match_button.isEnabled()
+    return dock.train_step
+
+
+def test_matching_fills_in_the_form(qtbot, viewer, blinking, monkeypatch):
+    step = open_matching(qtbot, viewer, blinking, monkeypatch)
+    before = step.form.value()
+    with qtbot.waitSignal(step.worker.finished, timeout=TIMEOUT):
+        step.match_button.click()
+        assert step.match_button.text() == "Cancel"
+        assert "Wait" in step.train_button.toolTip()
+        assert step.match_view.isHidden()
+    assert step.worker.state is State.DONE
+    after = step.form.value()
+    found = after.simulation
+    # the structure blinks with these; the form is to cover them with some room
+    assert found.bg[0] < 36 < found.bg[1] < 150
+    assert found.photons[0] < 4000 < found.photons[1]
+    assert step.form.ranges["photons"].value() == found.photons
+    assert after.camera == before.camera
+    # and fine-tuning still sees that nobody stated a learning rate
+    assert after.for_fine_tuning().learning_rate == TrainingConfig().for_fine_tuning().learning_rate
+    assert "checks without complaint" in step.match_view.verdicts.text()
+    assert "100 nm pixels" in step.match_view.verdicts.toolTip()
+    assert "spots in 75 frames" in step.match_view.summary.text()
+
+    step.match_view.button.click()
+    window = step.match_view.comparison
+    assert window.isVisible()
+    picture = window.findChild(Picture)
+    assert picture.pixmap().width() > 500
+    step.match_view.clear()
+    assert step.match_view.comparison is None
+
+
+def test_a_movie_without_spots_gives_a_sentence(qtbot, viewer, monkeypatch):
+    dark = np.random.default_rng(0).poisson(130, (40, 32, 32)).astype(np.uint16)
+    step = open_matching(qtbot, viewer, dark, monkeypatch)
+    step.match_button.click()
+    wait(qtbot, lambda: not step.worker.state.busy)
+    assert step.worker.state is State.FAILED
+    assert step.status.label.text().startswith("Expected spots")
+    assert step.form.value() == default_settings()
+
+
+def test_a_cancelled_match_changes_nothing(qtbot, viewer, blinking, monkeypatch):
+    step = open_matching(qtbot, viewer, blinking, monkeypatch)
+    step.match_button.click()
+    step.match_button.click()
+    assert step.match_button.text() == "Stopping…"
+    wait(qtbot, lambda: not step.worker.state.busy)
+    assert "Cancelled" in step.status.label.text()
+    assert step.form.value() == default_settings()
+    assert step.match_view.isHidden()

@@ -122,7 +122,11 @@ def _report(found: MovieMatch, out: Path, as_json: bool) -> None:
 
 
 def _spread(spread: Any) -> str:
-    return f"{spread.median:.3g} ({spread.low:.3g} to {spread.high:.3g})"
+    low, middle, high = (
+        f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+        for value in (spread.low, spread.median, spread.high)
+    )
+    return f"{middle} ({low} to {high})"
 
 
 def register(app: typer.Typer) -> None:

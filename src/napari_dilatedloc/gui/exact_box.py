@@ -96,6 +96,7 @@ class RangeField(QWidget):
         if unit:
             row.addWidget(QLabel(unit))
         for box in (self.low, self.high):
+            box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)  # room for digits
             box.valueChanged.connect(self._tell)
 
     def value(self) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer, Signal, Slot
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QScrollArea, QWidget
 
 from napari_dilatedloc.gui.layers import movie_array
 from napari_dilatedloc.gui.match_job import Matched, match_job
@@ -47,6 +47,7 @@ class TrainStep(TrainPanel):
         self._pause = Event()
         self._out = Path()
         self._suggested = Path()
+        self._began_with = ""
         self.log = TrainingLog()
         self.worker = GeneratorWorker(self)
         self._plot_timer = QTimer(self)
@@ -148,6 +149,7 @@ class TrainStep(TrainPanel):
             elif isinstance(item, Matched):
                 self._on_matched(item)
             elif isinstance(item, TrainingStarted):
+                self._began_with = item.start or ""
                 start = f"the weights of {item.start}" if item.start else "nothing"
                 self.status.show_status(f"Training from {start}.")
             else:
@@ -158,7 +160,7 @@ class TrainStep(TrainPanel):
             self.show_progress(self.log.last.progress, self.log.progress())
             if self.log.finishing:
                 self.bar.setRange(0, 0)
-            self.show_accuracy(self.log.accuracy())
+            self.show_accuracy(self.log.accuracy(ended=False))
 
     def _on_matched(self, matched: Matched) -> None:
         self.form.setValue(matched.config)
@@ -168,9 +170,21 @@ class TrainStep(TrainPanel):
     def _plot(self) -> None:
         """Draw what has changed since the last time."""
         last = self.log.last
-        if last is not None and last is not self._drawn:
-            self._drawn = last
-            self.plots.draw(self.log)
+        if last is None or last is self._drawn:
+            return
+        first, self._drawn = self._drawn is None, last
+        self.plots.draw(self.log)
+        if first:
+            QTimer.singleShot(0, self._reveal)  # when it has been laid out
+
+    @Slot()
+    def _reveal(self) -> None:
+        """Scroll the dock to the plots and what is said below them."""
+        area: QWidget | None = self
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parentWidget()
+        if area is not None:
+            area.ensureWidgetVisible(self.status)
 
     @Slot(str, str)
     def _on_failed(self, sentence: str, details: str) -> None:
@@ -193,6 +207,7 @@ class TrainStep(TrainPanel):
     def _conclude(self) -> None:
         """Say how it ended, and hand the new model on."""
         kept = self.log.best is not None and self._out.exists()
+        self.show_accuracy(self.log.accuracy())
         state = self.worker.state
         if kept:
             self.trained.emit(str(self._out))
@@ -205,7 +220,8 @@ class TrainStep(TrainPanel):
         how = "Stopped" if state is State.CANCELLED else "Done"
         said = f"{how} after {duration(seconds)}: {self._out.name} is saved and chosen above."
         if not self.log.gained:
-            said += " It is no better than the weights it began with: train longer."
+            begun = Path(self._began_with).stem
+            said += f" It is no better than what it began with: train longer, or use {begun}."
         self.status.show_status(said)
 
     def _suggest(self) -> None:

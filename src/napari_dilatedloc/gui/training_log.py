@@ -108,7 +108,7 @@ class TrainingLog:
         loss = self._loss[-1] if self._loss else self._open[-1][1]
         return f"step {self.last.step:,} · loss {loss:.2f} · {duration(self.last.eta_s)} left"
 
-    def accuracy(self) -> str:
+    def accuracy(self, *, ended: bool = True) -> str:
         """Say the accuracy before and after in one line; empty before the first check."""
         checks = [check for check in (self.before, self.best) if check is not None]
         if not checks:
@@ -123,7 +123,8 @@ class TrainingLog:
             of_lateral = _arrows(found.rmse_over_crlb_lateral for found in isolated)
             of_axial = _arrows(found.rmse_over_crlb_axial for found in isolated)
             said += f"; lone molecules: lateral {of_lateral}, axial {of_axial} × CRLB"
-        when = " before → after" if len(checks) == 2 else " before" if self.before else ""
+        after = "after" if ended else "so far"
+        when = f" before → {after}" if len(checks) == 2 else " before" if self.before else ""
         return f"Accuracy{when}: {said}"
 
     def _add_loss(self, minutes: float, loss: float) -> None:

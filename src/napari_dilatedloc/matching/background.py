@@ -15,6 +15,9 @@ CELL_PX = 8
 """Side of the cells that the background is read in; molecules are smaller, illumination larger."""
 CLEAR = 0.3
 """Pixels count as free of spots where these give less than this part of the noise."""
+SPREAD = 2.5
+"""Largest over smallest variance from which on their line is trusted: below, molecules too dim to
+see, which blink where the background is bright, tilt it."""
 
 Array = NDArray[np.float64]
 
@@ -146,7 +149,7 @@ def transfer_line(background: Background) -> tuple[float, float] | None:
     x = np.array([np.median(mean[g]) for g in groups])
     y = np.array([np.median(variance[g]) for g in groups])
     middle = float(np.median(y))
-    if y[-1] < 1.5 * y[0] or middle <= 0:
+    if y[-1] < SPREAD * y[0] or middle <= 0:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a poor fit shows in its slope

@@ -24,7 +24,7 @@ class Comparison:
     Attributes
     ----------
     edges : ndarray (120 + 1,)
-        Bounds of the histograms' bins, photons.
+        Bounds of the histograms' bins, photons; about 1e-5 of the pixels lie outside.
     real, simulated : ndarray (120,)
         Share of the pixels in each bin.
     frequency : ndarray (32,)
@@ -57,11 +57,24 @@ class Comparison:
         return float(np.exp(ratio[low].mean())), float(np.exp(ratio[~low].mean()))
 
 
-def compare(real: Tensor, simulated: Tensor) -> Comparison:
-    """Compare frames (R, L, H, W) in photons; the numbers of runs may differ."""
+def compare(real: Tensor, simulated: Tensor, photons_per_adu: float = 0.0) -> Comparison:
+    """Compare frames.
+
+    Parameters
+    ----------
+    real, simulated : Tensor (R, L, H, W)
+        Photons; the numbers of runs may differ.
+    photons_per_adu : float
+        Bins get a whole number of counts each, so that none has more of them than its neighbour.
+    """
     sides = [frames.flatten().numpy() for frames in (real, simulated)]
     ends = np.array([np.quantile(_thinned(side), CUT) for side in sides])
-    edges = np.linspace(ends[:, 0].min(), max(ends[:, 1].max(), ends[:, 0].min() + 1e-3), BINS + 1)
+    low, high = ends[:, 0].min(), max(ends[:, 1].max(), ends[:, 0].min() + 1e-3)
+    width = (high - low) / BINS
+    if photons_per_adu > 0:
+        width = photons_per_adu * np.ceil(width / photons_per_adu)
+        low -= photons_per_adu / 2
+    edges = np.asarray(low + width * np.arange(BINS + 1), dtype=np.float64)
     shares = [np.histogram(side, edges)[0] / side.size for side in sides]
     frequency, real_power = radial_power(real)
     _, simulated_power = radial_power(simulated)

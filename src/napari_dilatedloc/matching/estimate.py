@@ -24,7 +24,7 @@ from napari_dilatedloc.matching.sample import MovieSample
 from napari_dilatedloc.matching.templates import TemplateBank
 from napari_dilatedloc.psf.base import PSF
 
-ROUNDS = 6
+ROUNDS = 5
 AVERAGED = 3
 """Last rounds whose guesses are averaged, since each has the chance of its own simulation."""
 FEWEST_SPOTS = 10
@@ -112,7 +112,7 @@ class Matched:
 
 
 def estimate_movie(sample: MovieSample, psf: PSF, bank: TemplateBank, *, seed: int = 0) -> Matched:
-    """Estimate what a sample holds, in a first guess and six rounds of simulation.
+    """Estimate what a sample holds, in a first guess and five rounds of simulation.
 
     Parameters
     ----------
@@ -168,16 +168,18 @@ def _first_guess(real: Look, sample: MovieSample, psf: PSF) -> Blinking:
         median_photons=float(np.exp(light[0])),
         spread=float(np.clip(light[1], 0.05, 1.5)),
         lifetime_frames=_odds(real.again) if real.asked else DEFAULT_LIFETIME_FRAMES,
-        z_range_nm=_z_range(real, psf.config.z_range_nm),
+        z_quantiles_nm=_z_quantiles(real, psf.config.z_range_nm),
     )
 
 
-def _z_range(look: Look, whole: Range) -> Range:
-    """Where good fits lie; the PSF's whole range if they are few."""
-    if look.fit is None or look.fit.good.sum() < 30:
+def _z_quantiles(look: Look, whole: Range) -> tuple[float, ...]:
+    """Where good fits lie, without the outermost 2%; the PSF's range, evenly, if they are few."""
+    if look.fit is None or look.fit.good.sum() < FEWEST_SPOTS:
         return whole
-    low, high = np.quantile(look.fit.fit.z_nm[look.fit.good], (0.02, 0.98))
-    return float(low), float(max(high, low + 1.0))
+    z_nm = look.fit.fit.z_nm[look.fit.good]
+    steps = int(np.clip(len(z_nm) // 5, 2, 20)) + 1
+    found = np.quantile(z_nm, np.linspace(0.02, 0.98, steps))
+    return tuple(float(z) for z in found)
 
 
 def _odds(share: float) -> float:
@@ -194,7 +196,7 @@ def _moved(guess: Blinking, real: Look, seen: Look) -> Blinking:
     light, light_seen = real.log_photons, seen.log_photons
     median, spread = guess.median_photons, guess.spread
     if light is not None and light_seen is not None:
-        median *= float(np.exp(np.clip(light[0] - light_seen[0], -1.0, 1.0)))
+        median *= float(np.exp(np.clip(0.8 * (light[0] - light_seen[0]), -1.0, 1.0)))
         spread = float(np.clip(spread + 0.7 * (light[1] - light_seen[1]), 0.05, 1.5))
     life = guess.lifetime_frames
     if real.asked and seen.asked:

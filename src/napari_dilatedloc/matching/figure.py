@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_dilatedloc.files import replacing
 from napari_dilatedloc.matching.compare import Comparison
 from napari_dilatedloc.matching.match import MovieMatch
+from napari_dilatedloc.matching.spots import Spots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 BLUE, ORANGE = "#0072B2", "#D55E00"
 """Okabe & Ito's colours: real blue, simulated orange."""
 COLOURS = {"problem": "#C1272D", "warning": "#B8860B", "ok": "#2E7D32"}
-COLUMNS = 4
+SHOWN = (0.3, 0.6, 0.8, 0.97)
+"""Frames shown, by their place among all when sorted by the number of spots."""
 LINE = 62
 
 
 def match_figure(match: MovieMatch, title: str = "") -> Figure:
-    """Picture of a match; of four runs the middle frame, all on one grey scale.
+    """Picture of a match; four frames of each, from few to many spots.
 
     Parameters
     ----------
@@ -56,35 +58,50 @@ def save_match(path: Path, match: MovieMatch, title: str = "") -> None:
 
 
 def _frames(part: Any, match: MovieMatch) -> None:
-    real, simulated = (_chosen(s.photons.numpy()) for s in (match.real, match.matched.frames))
-    low, high = np.quantile(real, 0.01), np.quantile(real, 0.9985)
+    """Real frames above simulated ones with as many spots, all on one grey scale."""
+    runs = len(match.real.adu)
+    rows = (
+        ("real", BLUE, match.real.photons.numpy(), _counts(match.matched.real.spots, match, runs)),
+        (
+            "simulated",
+            ORANGE,
+            match.matched.frames.photons.numpy()[:runs],
+            _counts(match.matched.simulated.spots, match, runs),
+        ),
+    )
+    chosen = [_chosen(counts) for _, _, _, counts in rows]
+    shown = np.stack([rows[0][2][run, frame] for run, frame in chosen[0]])
+    low, high = np.quantile(shown, 0.005), np.quantile(shown, 0.9985)
     grey = {"cmap": "gray", "vmin": low, "vmax": max(high, low + 1e-3), "interpolation": "nearest"}
-    axes = part.subplots(2, len(real), squeeze=False)
-    for row, frames in zip(axes, (real, simulated), strict=True):
-        for axis, frame in zip(row, frames, strict=False):
-            shown = axis.imshow(frame, **grey)
+    axes = part.subplots(2, len(shown), squeeze=False)
+    for line, places, (name, colour, frames, counts) in zip(axes, chosen, rows, strict=True):
+        for axis, (run, frame) in zip(line, places, strict=True):
+            image = axis.imshow(frames[run, frame], **grey)
             axis.set(xticks=[], yticks=[])
-    for axis, name, colour in zip(axes[:, 0], ("real", "simulated"), (BLUE, ORANGE), strict=True):
-        axis.set_ylabel(name, fontsize=14, color=colour, fontweight="bold")
-    size = match.real.size
+            count = int(counts[run, frame])
+            number = f"{count} spot{'' if count == 1 else 's'}"
+            if name == "real":
+                y, x = match.real.origin[run].tolist()
+                number = f"frame {match.real.first_frame[run] + frame}, y {y}, x {x}: {number}"
+            axis.set_title(number, fontsize=10)
+        line[0].set_ylabel(name, fontsize=14, color=colour, fontweight="bold")
+    height, width = match.real.size
+    bar = part.colorbar(image, ax=axes.ravel().tolist(), shrink=0.6, pad=0.01)
+    bar.set_label(f"photons per pixel, {height} x {width} px shown")
+
+
+def _counts(spots: Spots, match: MovieMatch, runs: int) -> NDArray[np.int64]:
+    """Spots seen in each frame of the first runs, (runs, L)."""
     length = match.real.adu.shape[1]
-    for axis, origin, first in zip(
-        axes[0], match.real.origin.tolist(), match.real.first_frame, strict=False
-    ):
-        axis.set_title(
-            f"frame {first + length // 2}, from y {origin[0]}, x {origin[1]}", fontsize=10
-        )
-    bar = part.colorbar(shown, ax=axes.ravel().tolist(), shrink=0.6, pad=0.01)
-    bar.set_label(f"photons per pixel ({size[0]} x {size[1]} px shown)")
+    index = (spots.run * length + spots.frame)[spots.run < runs]
+    return np.bincount(index, minlength=runs * length).reshape(runs, length)
 
 
-def _chosen(photons: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Middle frames of the first runs; of one long run frames all over it."""
-    runs, length = photons.shape[:2]
-    if runs >= COLUMNS:
-        return photons[:COLUMNS, length // 2]
-    flat = photons[0]
-    return flat[np.linspace(0, length - 1, min(COLUMNS, length)).round().astype(int)]
+def _chosen(counts: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Run and frame of frames with few, usual, more and most spots."""
+    order = np.argsort(counts.ravel(), kind="stable")
+    places = np.unique((np.array(SHOWN) * (len(order) - 1)).round().astype(int))
+    return [(int(k) // counts.shape[1], int(k) % counts.shape[1]) for k in order[places]]
 
 
 def _histogram(axis: Any, comparison: Comparison) -> None:
@@ -94,6 +111,8 @@ def _histogram(axis: Any, comparison: Comparison) -> None:
     ):
         axis.stairs(share, comparison.edges, color=colour, lw=1.8, label=name)
     axis.set_yscale("log")
+    held = np.flatnonzero(comparison.real + comparison.simulated > 0)
+    axis.set_xlim(comparison.edges[held[0]], comparison.edges[held[-1] + 1])
     axis.set(xlabel="photons per pixel", ylabel="share of pixels")
     axis.set_title(f"Histogram, {comparison.overlap:.0%} in common", fontsize=11)
     _clean(axis)
@@ -125,7 +144,7 @@ def _words(part: Any, match: MovieMatch) -> None:
     life = "unknown" if e.lifetime_frames is None else f"{e.lifetime_frames:.2g} frames"
     rows = [
         f"background  {e.bg.median:.4g} photons per px ({e.bg.low:.3g} to {e.bg.high:.3g})",
-        f"photons     {e.photons.median:.4g} ({e.photons.low:.3g} to {e.photons.high:.4g})",
+        f"photons     {e.photons.median:.0f} ({e.photons.low:.0f} to {e.photons.high:.0f})",
         f"density     {e.density_per_um2.median:.3g} per µm² ({e.density_per_um2.low:.2g} to "
         f"{e.density_per_um2.high:.2g})",
         f"on-time     {life}",

@@ -16,7 +16,7 @@ from napari_dilatedloc.matching.templates import TemplateBank
 from napari_dilatedloc.psf.base import PSF
 from napari_dilatedloc.psf.fit import EmitterFit, fit_emitters
 
-MOST_FITS = 300
+MOST_FITS = 250
 MAX_STEPS = 25
 
 
@@ -60,7 +60,7 @@ def fit_isolated(
     bank: TemplateBank,
     noise: PixelNoise,
 ) -> FirstFit | None:
-    """Fit up to 300 spots with no other nearby, from several starts in z; None if there is none.
+    """Fit up to 250 spots with no other nearby, from several starts in z; None if there is none.
 
     Parameters
     ----------

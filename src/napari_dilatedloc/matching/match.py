@@ -67,7 +67,7 @@ def match_movie(
     Parameters
     ----------
     movie : array or lazy array (T, Y, X)
-        Camera counts; up to two million pixels of it are read.
+        Camera counts; about 1.5 million pixels of it are read.
     psf : PSF
         Any PSF; it is compiled.
     camera : CameraConfig
@@ -87,12 +87,13 @@ def match_movie(
         If this is no movie, or holds no spots to learn from.
     """
     psf = compile_psf(psf)
-    window = max(WINDOW_PX, 3 * psf.config.roi_size)
+    window = max(WINDOW_PX, round(2.5 * psf.config.roi_size))
     sample = take_sample(movie, build_camera(camera), frames=frames, window_px=window)
-    matched = estimate_movie(sample, psf, template_bank(psf), seed=seed)
-    comparison = compare(sample.photons, matched.frames.photons)
-    first = matched.real.fit
-    orientation = None if first is None else find_orientation(first, psf, sample.chip.noise)
+    bank = template_bank(psf)
+    matched = estimate_movie(sample, psf, bank, seed=seed)
+    per_adu = float(sample.chip.to_photons(sample.chip.baseline + 1).median())
+    comparison = compare(sample.photons, matched.frames.photons, max(per_adu, 0.0))
+    orientation = find_orientation(sample, matched.real.fit, psf, bank)
     gain = gain_factor(sample, matched)
     verdicts = [
         *camera_verdicts(sample, matched),

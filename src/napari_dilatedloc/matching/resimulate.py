@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,15 +30,20 @@ class Blinking:
         Of a molecule fully on in a frame: median, and standard deviation of the logarithm.
     lifetime_frames : float
         Mean on-time.
-    z_range_nm : tuple of float
-        Where molecules lie, evenly.
+    z_quantiles_nm : tuple of float
+        Quantiles of z at even steps of probability, the two ends included.
     """
 
     density_per_um2: float
     median_photons: float
     spread: float
     lifetime_frames: float
-    z_range_nm: Range
+    z_quantiles_nm: tuple[float, ...]
+
+    @property
+    def z_range_nm(self) -> Range:
+        """Smallest and largest z, nm."""
+        return self.z_quantiles_nm[0], self.z_quantiles_nm[-1]
 
     @property
     def photons(self) -> Range:
@@ -86,10 +92,16 @@ def resimulate(
         frames=length,
         size=sample.size,
         margin=psf.config.roi_size // 2,
-        z_range_nm=blinking.z_range_nm,
+        z_range_nm=(0.0, 1.0),  # a probability, which the quantiles turn into z
         pixel_size_nm=psf.config.pixel_size_nm,
         generator=generator,
     )
+    z_nm = np.interp(
+        emitters.z_nm.numpy(),
+        np.linspace(0, 1, len(blinking.z_quantiles_nm)),
+        blinking.z_quantiles_nm,
+    )
+    emitters = replace(emitters, z_nm=torch.from_numpy(z_nm.astype(np.float32)))
     bg = spread_cells(cells.clamp_min(0), sample.size).repeat(repeats, 1, 1, 1)
     with torch.no_grad():
         light = render_emitters(psf, emitters, runs * repeats, length, sample.size, origin)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from napari_dilatedloc.camera import Camera
 
-PIXELS = 2_000_000
-"""Pixels times frames of a sample; about twenty seconds for a whole match on one core."""
+PIXELS = 1_500_000
+"""Pixels times frames of a sample; a whole match takes about ten to twenty seconds on one core."""
 RUN_FRAMES = 25
 """Consecutive frames, long enough to see molecules switch on and off."""
 WINDOW_PX = 128

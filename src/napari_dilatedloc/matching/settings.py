@@ -8,6 +8,8 @@ from napari_dilatedloc.matching.estimate import MovieEstimate, Spread
 BG_MARGIN = 1.5
 """Background is trained from its low over this to its high times this."""
 PHOTON_MARGIN = 1.5
+PHOTON_ROOM = 2.0
+"""Least factor from the median of the photons to both ends of what is trained."""
 DENSITY_MARGIN = 2.0
 LOWEST_DENSITY_PER_UM2 = 0.01
 Z_MARGIN = 0.15
@@ -25,10 +27,10 @@ def training_config(
 ) -> TrainingConfig:
     """Settings whose simulation covers the movie with some room.
 
-    Background and photons (5th to 95th percentile) get a factor of 1.5 at both ends, density a
-    factor of 2. Range of z: the PSF's, unless the movie fills less than 70% of it; then what it
-    fills and 15% of that at both ends. Photons are drawn evenly, so that bright and dim molecules
-    are learned alike. All else is left as in `base`.
+    Background and photons (5th to 95th percentile) get a factor of 1.5 at both ends, photons at
+    least 2 from the median, density a factor of 2. Range of z: the PSF's, unless the movie fills
+    less than 70% of it; then what it fills and 15% of that at both ends. Photons are drawn evenly,
+    so that bright and dim molecules are learned alike. All else is left as in `base`.
 
     Parameters
     ----------
@@ -43,7 +45,7 @@ def training_config(
     """
     base = base if base is not None else TrainingConfig()
     old = base.simulation
-    photons = _widened(estimate.photons, PHOTON_MARGIN)
+    photons = _photons(estimate.photons)
     low, high = _widened(estimate.density_per_um2, DENSITY_MARGIN)
     low = max(low, LOWEST_DENSITY_PER_UM2)
     simulation = old.replace(
@@ -61,6 +63,12 @@ def training_config(
 
 def _widened(spread: Spread, factor: float) -> Range:
     return _rounded(spread.low / factor), _rounded(spread.high * factor)
+
+
+def _photons(spread: Spread) -> Range:
+    low, high = _widened(spread, PHOTON_MARGIN)
+    middle = spread.median
+    return min(low, _rounded(middle / PHOTON_ROOM)), max(high, _rounded(middle * PHOTON_ROOM))
 
 
 def _rounded(value: float) -> float:

@@ -18,6 +18,7 @@ PIXEL_SIZE_TOLERANCE = 0.05
 GAIN_WARNING, GAIN_PROBLEM = 1.35, 1.8
 CHI2_WARNING, CHI2_PROBLEM = 1.2, 1.6
 OVERLAP_WARNING, OVERLAP_PROBLEM = 0.85, 0.7
+POWER_WARNING = 2.0
 SATURATED_PROBLEM = 1e-5
 FEW_FITS = 50
 MANY_MISSED = 0.6
@@ -33,7 +34,7 @@ def camera_verdicts(sample: MovieSample, matched: Matched) -> list[Verdict]:
 def psf_verdicts(
     matched: Matched,
     psf: PSF,
-    orientation: Orientation | None,
+    orientation: Orientation,
     gain: float,
     pixel_size_nm: float | None,
 ) -> list[Verdict]:
@@ -45,17 +46,20 @@ def psf_verdicts(
         Estimate with its fits.
     psf : PSF
         That was fitted.
-    orientation : Orientation or None
+    orientation : Orientation
         From `find_orientation`.
     gain : float
         Factor by which photons come out too large (`gain_factor`); taken off the residuals.
     pixel_size_nm : float or None
         Camera pixel of the movie; None where unknown.
     """
-    found = [_pixel_size(psf, pixel_size_nm), _residual(matched, gain)]
-    if orientation is not None:
-        found += [_orientation(orientation), _z_sign(orientation)]
-    return [*found, _z_range(matched, psf)]
+    return [
+        _pixel_size(psf, pixel_size_nm),
+        _residual(matched, gain),
+        _orientation(orientation),
+        _z_sign(orientation),
+        _z_range(matched, psf),
+    ]
 
 
 def frame_verdicts(
@@ -94,7 +98,7 @@ def _saturation(sample: MovieSample) -> Verdict:
     top = float(sample.adu.max())
     count = int((sample.adu >= top).sum())
     full = sample.chip.config.max_adu
-    ends_at_power = top > 255 and float(np.log2(top + 1)).is_integer() and count > 20
+    ends_at_power = top >= 255 and float(np.log2(top + 1)).is_integer() and count > 20
     if top < full and not ends_at_power:
         return Verdict("ok", "saturation", f"No saturated pixels (brightest {top:.5g} ADU).")
     share = count / sample.adu.numel()
@@ -191,8 +195,8 @@ def _orientation(found: Orientation) -> Verdict:
     if not found.telling:
         text = "Orientation not checked: turning this PSF gives no other images."
         return Verdict("ok", "orientation", text, None, False)
-    if found.spots < 1 or (found.best is None and found.share == 0.0):
-        text = f"Orientation not checked: {found.spots} spots are too few."
+    if found.spots == 0:
+        text = "Orientation not checked: too few spots."
         return Verdict("ok", "orientation", text, None, False)
     if found.best is None:
         text = f"The PSF lies in the movie as it is calibrated ({found.spots} spots)."
@@ -209,7 +213,11 @@ def _orientation(found: Orientation) -> Verdict:
 
 def _z_sign(found: Orientation) -> Verdict:
     """Said always, because no single image holds the direction of z."""
-    also = "; swapped x and y would look the same as z turned around" if found.like_z_turned else ""
+    also = (
+        "; mirrored or turned, this PSF looks the same as with z turned around"
+        if found.like_z_turned
+        else ""
+    )
     text = f"Direction of z not checked: single images cannot tell it{also}. Check it with a step."
     return Verdict("ok", "z sign", text, None, False)
 
@@ -238,6 +246,8 @@ def _likeness(comparison: Comparison) -> Verdict:
     overlap = comparison.overlap
     spots, noise = comparison.power_ratio
     level = graded(1 - overlap, 1 - OVERLAP_WARNING, 1 - OVERLAP_PROBLEM)
+    if level == "ok" and max(spots, 1 / spots) > POWER_WARNING:
+        level = "warning"
     share = f"their histograms share {overlap:.0%}"
     if level == "ok":
         return Verdict(level, "frames", f"Simulated frames look real: {share}.", overlap)
