@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 
@@ -112,7 +113,8 @@ def pixel_noise(photons: Tensor) -> Tensor:
     else:
         steps = (photons[..., 1:] - photons[..., :-1]).abs()
     middle = steps.flatten(1).median(dim=1).values
-    return (1.4826 / np.sqrt(2) * middle).clamp_min(1e-3)[:, None, None, None]
+    noise: Tensor = 1.4826 / math.sqrt(2) * middle
+    return noise.clamp_min(1e-3)[:, None, None, None]
 
 
 def _cells(values: Tensor) -> Tensor:

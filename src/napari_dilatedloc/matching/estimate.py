@@ -213,12 +213,17 @@ def _moved(guess: Blinking, real: Look, seen: Look) -> Blinking:
 
 def _mean(guesses: list[Blinking]) -> Blinking:
     """Geometric mean."""
-    names = ("density_per_um2", "median_photons", "spread", "lifetime_frames")
-    means = {
-        name: float(np.exp(np.mean([np.log(getattr(guess, name)) for guess in guesses])))
-        for name in names
-    }
-    return replace(guesses[-1], **means)
+
+    def mean(name: str) -> float:
+        return float(np.exp(np.mean([np.log(getattr(guess, name)) for guess in guesses])))
+
+    return replace(
+        guesses[-1],
+        density_per_um2=mean("density_per_um2"),
+        median_photons=mean("median_photons"),
+        spread=mean("spread"),
+        lifetime_frames=mean("lifetime_frames"),
+    )
 
 
 def _summary(

@@ -38,11 +38,11 @@ def match_figure(match: MovieMatch, title: str = "") -> Figure:
     from matplotlib.figure import Figure  # slow to import, and seldom needed
 
     figure = Figure(figsize=(15, 12.5), dpi=100, layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(6.6, 5.4))
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(6.6, 5.4))[:, 0]
     _frames(top, match)
     if title:
         figure.suptitle(title, fontsize=14)
-    left, right = bottom.subfigures(1, 2, width_ratios=(1.25, 1))
+    left, right = bottom.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1))[0]
     histogram, spectrum = left.subplots(2, 1)
     _histogram(histogram, match.comparison)
     _spectrum(spectrum, match.comparison)

@@ -104,7 +104,7 @@ def _alone(spots: Spots, side: int, size: tuple[int, int]) -> NDArray[np.int64]:
     tree = cKDTree(np.column_stack([spots.y, spots.x, image * 10 * side]))
     if len(spots) == 1:
         return np.flatnonzero(inside)
-    distance = tree.query(tree.data, k=2)[0][:, 1]
+    distance = np.asarray(tree.query(tree.data, k=2)[0])[:, 1]
     for least in (1.0 * side, 0.75 * side, 0.5 * side):
         found = np.flatnonzero(inside & (distance > least))
         if len(found) >= 100:
