@@ -60,8 +60,8 @@ class MovieEstimate:
     z_range_nm : tuple of float
         Range of z that molecules lie in (2nd to 98th percentile of the fits), nm.
     spots, fits, pairs : int
-        Spots seen; isolated ones fitted, which photons and z rest on; spots looked for again in
-        the next frame, which the lifetime rests on.
+        Spots seen, which photons and density rest on; isolated ones fitted, which z rests on; spots
+        looked for again in the next frame, which the lifetime rests on.
     frames : int
         Frames looked at.
     missed : float
