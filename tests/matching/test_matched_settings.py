@@ -7,6 +7,7 @@ from napari_dilatedloc.matching.settings import training_config, uncovered
 ESTIMATE = MovieEstimate(
     bg=Spread(20, 30, 40),
     photons=Spread(1000, 2000, 3000),
+    dimmest=900,
     density_per_um2=Spread(0.1, 0.2, 0.4),
     lifetime_frames=3.21987,
     z_range_nm=(-200.0, 200.0),
@@ -40,9 +41,13 @@ def test_z_is_the_psfs_where_the_movie_fills_it_or_shows_too_little():
 
 
 def test_narrow_photons_get_room():
-    narrow = ESTIMATE.__class__(**{**vars(ESTIMATE), "photons": Spread(1900, 2000, 2100)})
+    narrow = ESTIMATE.__class__(
+        **{**vars(ESTIMATE), "photons": Spread(1900, 2000, 2100), "dimmest": 1500}
+    )
     config = training_config(narrow, SCMOSConfig(), (-700.0, 700.0))
     assert config.simulation.photons == (1000, 4000)
+    dim = ESTIMATE.__class__(**{**vars(ESTIMATE), "dimmest": 300})
+    assert training_config(dim, SCMOSConfig(), (0.0, 1.0)).simulation.photons[0] == 300
 
 
 def test_what_settings_do_not_cover():

@@ -53,6 +53,8 @@ class MovieEstimate:
         Background over field and time, photons per pixel per frame.
     photons : Spread
         Of a molecule that is on during a whole frame, photons per frame.
+    dimmest : float
+        5th percentile of the photons of spots seen, those shining for part of a frame included.
     density_per_um2 : Spread
         Molecules that shine in a frame, over regions of field and time.
     lifetime_frames : float or None
@@ -71,6 +73,7 @@ class MovieEstimate:
 
     bg: Spread
     photons: Spread
+    dimmest: float
     density_per_um2: Spread
     lifetime_frames: float | None
     z_range_nm: Range
@@ -240,6 +243,7 @@ def _summary(
     return MovieEstimate(
         bg=Spread(*cells.clamp_min(0).quantile(torch.tensor([0.05, 0.5, 0.95])).tolist()),
         photons=Spread(low, guess.median_photons, high),
+        dimmest=float(np.quantile(real.spots.photons, 0.05)),
         density_per_um2=_densities(real, sample, guess.density_per_um2),
         lifetime_frames=guess.lifetime_frames if real.asked >= FEWEST_SPOTS else None,
         z_range_nm=guess.z_range_nm,

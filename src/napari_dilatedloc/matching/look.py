@@ -57,15 +57,18 @@ class Look:
 
     @property
     def log_photons(self) -> tuple[float, float] | None:
-        """Median and standard deviation (from the quartiles) of log photons; None if few spots.
+        """Median and spread of log photons; None if few spots.
+
+        The spread is the standard deviation that the upper side tells (90th percentile): on the
+        lower side are those that shine for part of a frame.
 
         Of all spots, as the filters see them: they are several times as many as those that stand
         alone to be fitted, which matters more than a bias that simulated frames share.
         """
         if len(self.spots) < 5:
             return None
-        low, middle, high = np.quantile(np.log(self.spots.photons), (0.25, 0.5, 0.75))
-        return float(middle), float(high - low) / 1.349
+        middle, high = np.quantile(np.log(self.spots.photons), (0.5, 0.9))
+        return float(middle), float(high - middle) / 1.2816
 
 
 def look_at(sample: MovieSample, psf: PSF, bank: TemplateBank) -> Look:

@@ -8,8 +8,8 @@ from napari_dilatedloc.matching.estimate import MovieEstimate, Spread
 BG_MARGIN = 1.5
 """Background is trained from its low over this to its high times this."""
 PHOTON_MARGIN = 1.5
-PHOTON_ROOM = 2.0
-"""Least factor from the median of the photons to both ends of what is trained."""
+PHOTON_ROOM, PHOTON_ROOM_FEW = 2.0, 4.0
+"""Least factor from the median of the photons to both ends of what is trained; with few spots."""
 DENSITY_MARGIN = 2.0
 LOWEST_DENSITY_PER_UM2 = 0.01
 Z_MARGIN = 0.15
@@ -28,7 +28,8 @@ def training_config(
     """Settings whose simulation covers the movie with some room.
 
     Background and photons (5th to 95th percentile) get a factor of 1.5 at both ends, photons at
-    least 2 from the median, density a factor of 2. Range of z: the PSF's, unless the movie fills
+    least 2 from the median (4 with fewer than 50 spots fitted) and down to the dimmest spots
+    seen, density a factor of 2. Range of z: the PSF's, unless the movie fills
     less than 70% of it; then what it fills and 15% of that at both ends. Photons are drawn evenly,
     so that bright and dim molecules are learned alike. All else is left as in `base`.
 
@@ -45,7 +46,7 @@ def training_config(
     """
     base = base if base is not None else TrainingConfig()
     old = base.simulation
-    photons = _photons(estimate.photons)
+    photons = _photons(estimate)
     low, high = _widened(estimate.density_per_um2, DENSITY_MARGIN)
     low = max(low, LOWEST_DENSITY_PER_UM2)
     simulation = old.replace(
@@ -65,10 +66,12 @@ def _widened(spread: Spread, factor: float) -> Range:
     return _rounded(spread.low / factor), _rounded(spread.high * factor)
 
 
-def _photons(spread: Spread) -> Range:
-    low, high = _widened(spread, PHOTON_MARGIN)
-    middle = spread.median
-    return min(low, _rounded(middle / PHOTON_ROOM)), max(high, _rounded(middle * PHOTON_ROOM))
+def _photons(estimate: MovieEstimate) -> Range:
+    low, high = _widened(estimate.photons, PHOTON_MARGIN)
+    middle = estimate.photons.median
+    room = PHOTON_ROOM if estimate.fits >= FEWEST_FITS else PHOTON_ROOM_FEW
+    lowest = min(low, _rounded(middle / room), _rounded(estimate.dimmest))
+    return lowest, max(high, _rounded(middle * room))
 
 
 def _rounded(value: float) -> float:
