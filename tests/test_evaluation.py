@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from napari_dilatedloc.evaluation import evaluate, match
 from napari_dilatedloc.table import Emitters, Localizations
@@ -215,3 +216,17 @@ def test_a_hundred_thousand_rows_take_seconds():
     result = evaluate(estimates, truth, PIXEL, remove_shift=True)
     assert time.perf_counter() - start < 30  # 2-5 s on two busy cores
     assert result.recall == pytest.approx(0.8, abs=0.03)
+
+
+def test_many_localizations_in_the_first_frame_while_denormals_are_flushed():
+    """So it is during training on a CPU."""
+    generator = np.random.default_rng(0)
+    x, y = generator.uniform(0, 60, (2, 400))
+    frame = np.where(np.arange(400) < 320, 0, 1)
+    found = Localizations.from_columns(frame=frame, x=x, y=y, z_nm=np.zeros(400))
+    truth = Emitters(frame=frame, x=x, y=y, z_nm=0 * x, photons=0 * x + 1000, id=np.arange(400))
+    torch.set_flush_denormal(True)
+    try:
+        assert evaluate(found, truth, 100.0).true_positives == 400
+    finally:
+        torch.set_flush_denormal(False)

@@ -189,7 +189,8 @@ def _candidates(
     for table, frame in zip((found, truth), frames, strict=True):
         usable = np.flatnonzero(np.isfinite(table[:, 1:]).all(axis=1))
         # frames lie so far apart on a third axis that one search serves all of them
-        far = 4.0 * gates[0] * frame[usable].astype(np.float64)
+        # (from 1: with denormal numbers flushed, as in training, the tree hangs on equal zeros)
+        far = 4.0 * gates[0] * (frame[usable].astype(np.float64) + 1.0)
         rows.append(usable)
         trees.append(KDTree(np.c_[far, table[usable, 1:]]))
     if not len(rows[0]) or not len(rows[1]):

@@ -46,6 +46,7 @@ def test_settings_picture_and_figures(run, files):
     assert found["estimate"]["bg"]["median"] == pytest.approx(30, rel=0.05)
     assert {"baseline", "gain", "orientation", "frames"} <= {v["topic"] for v in found["verdicts"]}
     config = load_yaml(TrainingConfig, train)
+    assert config.for_fine_tuning().minutes == 7.0  # the file leaves the length open
     assert config.camera == CAMERA
     assert config.simulation.bg[0] < 30 < config.simulation.bg[1]
     image = imread(picture)[..., :3]

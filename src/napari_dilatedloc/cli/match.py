@@ -83,7 +83,7 @@ def match(
         base=base,
         seed=seed,
     )
-    save_yaml(found.config, out)
+    save_yaml(found.config, out, stated_only=True)
     if figure is not None:
         from napari_dilatedloc.matching.figure import save_match
 

@@ -48,7 +48,13 @@ def load_yaml(kind: Any, path: str | Path) -> Any:
     return parse_config(kind, values if values is not None else {}, str(path))
 
 
-def save_yaml(config: Config, path: str | Path) -> None:
-    """Write a config as YAML that `load_yaml` reads back to an equal value."""
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    Path(path).write_text(text, encoding="utf-8")
+def save_yaml(config: Config, path: str | Path, *, stated_only: bool = False) -> None:
+    """Write a config as YAML that `load_yaml` reads back to an equal value.
+
+    With `stated_only` fields that were left at their default are left out, so that who reads the
+    file may choose another default.
+    """
+    values = config.model_dump(mode="json")
+    if stated_only:
+        values = {name: value for name, value in values.items() if name in config.model_fields_set}
+    Path(path).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")

@@ -59,7 +59,8 @@ def training_config(
         z_range_nm=_z_range(estimate, psf_z_range_nm),
         min_photons=min(old.min_photons, photons[0]),
     )
-    return base.replace(camera=camera, simulation=simulation)
+    # a copy that knows what was stated: the length of a fine-tuning is still open
+    return base.model_copy(update={"camera": camera, "simulation": simulation})
 
 
 def _widened(spread: Spread, factor: float) -> Range:
