@@ -113,6 +113,10 @@ class BeadForm(QWidget):
         return self.method.currentData() == "phase"
 
     def _make_fields(self) -> None:
+        self._make_layer_fields()
+        self._make_method_fields()
+
+    def _make_layer_fields(self) -> None:
         self.stack_combo = LayerCombo(self._viewer, is_stack)
         self.stack_combo.setToolTip(
             "Image layer with beads recorded through focus: slices, rows, columns. "
@@ -144,6 +148,8 @@ class BeadForm(QWidget):
             "of the stack (25 for astigmatism, 41 to 61 for tetrapods); beads nearer to each other "
             "than this are left out."
         )
+
+    def _make_method_fields(self) -> None:
         self.z_direction = QComboBox()
         self.z_direction.addItem("up (z grows)", "up")
         self.z_direction.addItem("down (z falls)", "down")
