@@ -188,7 +188,7 @@ def test_a_missing_pixel_size_gives_one_sentence(run, movie, tmp_path):
     tifffile.imwrite(stack, np.zeros((9, 64, 64), np.uint16), photometric="minisblack")
     status, _, err = run("calibrate", stack, "--z-step-nm", 10, "--out", tmp_path / "psf.h5")
     assert_one_sentence(status, err)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["locs.csv", "stack.tif"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["locs.csv", "locs.run", "stack.tif"]
 
 
 def test_an_output_folder_that_is_not_there_is_refused_at_once(run, movie, tmp_path):

@@ -68,6 +68,25 @@ class Previous(nn.Module):
         return raw
 
 
+class Noting(Previous):
+    """Remembers what it saw as (frames without neighbours, height, width), and may fail."""
+
+    def __init__(self, fails: Callable[[tuple[int, ...]], bool] = lambda seen: False) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, ...]] = []
+        self.fails = fails
+
+    def __deepcopy__(self, memo: object) -> "Noting":
+        return self
+
+    def forward(self, frames: Tensor) -> Tensor:
+        seen = frames.shape[1] - 2, *frames.shape[2:]
+        self.seen.append(seen)
+        if self.fails(seen):
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return super().forward(frames)
+
+
 def model_of(network: nn.Module) -> Model:
     """A model whose camera and scaling leave the counts as they are."""
     info = ModelInfo(
@@ -121,6 +140,11 @@ def noise() -> Callable[..., np.ndarray]:
 @pytest.fixture
 def wrap() -> Callable[[nn.Module], Model]:
     return model_of
+
+
+@pytest.fixture
+def noting() -> type[Noting]:
+    return Noting
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def checked(info, table, frames=FRAMES, blocks=4, region=(0, 0, SIDE, SIDE)):
     ends = np.linspace(0, frames, blocks + 1).astype(int)
     for start, stop in pairwise(ends):
         part = table[(table.frame >= start) & (table.frame < stop)]
-        check.add(LocalizedBlock(int(start), int(stop), frames, part, 1.0, 0.0, 1.0, "cpu"))
+        check.add(int(start), int(stop), part)
     return check
 
 
@@ -179,7 +179,7 @@ def test_millions_of_rows_take_no_memory(info):
     check = RunCheck(info, (0, 0, SIDE, SIDE))
     began = time.perf_counter()
     for _ in range(20):
-        check.add(LocalizedBlock(0, 2000, 40_000, table, 1.0, 0.0, 1.0, "cpu"))
+        check.add(0, 2000, table)
     assert time.perf_counter() - began < 5  # 1.6 million rows; 0.3 s alone
     assert check.doubts == []
     assert set(vars(check)) == {"_info", "_region", "_frames", "_found", "_counts"}

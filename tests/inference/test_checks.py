@@ -106,3 +106,27 @@ def test_more_background_than_the_model_knows(info):
 def test_em_gain_counts(info):
     emccd = info.replace(camera=EMCCDConfig(baseline=100, em_gain=300, e_per_adu=45))
     assert check_model_fits(lit(800), 100.0, emccd) == []
+
+
+@pytest.fixture
+def with_maps(info, tmp_path):
+    """Model for a camera whose halves have another baseline; a movie of 64 x 64 px."""
+    baseline = np.full((64, 64), 100, np.float32)
+    baseline[:, 32:] = 400
+    np.savez(tmp_path / "maps.npz", baseline=baseline)
+    camera = info.camera.replace(baseline=0, maps=str(tmp_path / "maps.npz"))
+    return info.replace(camera=camera), baseline
+
+
+def test_camera_maps_are_looked_at_pixel_by_pixel(with_maps):
+    info, baseline = with_maps
+    light = np.random.default_rng(1).normal(0, 4, (2, 64, 64))
+    assert check_model_fits((baseline + 100 + light).astype(np.uint16), 100.0, info) == []
+    # the median of the baseline is far below 380, which is dark in the right half only
+    (doubt,) = check_model_fits(np.minimum(baseline + 100, 380).astype(np.uint16)[None], 100, info)
+    assert "below the baseline" in doubt
+
+
+def test_camera_maps_of_another_shape_are_left_to_the_run(with_maps):
+    info, _ = with_maps
+    assert check_model_fits(lit(60, (2, 64, 63)), 100.0, info) == []

@@ -1,3 +1,4 @@
+import gc
 import threading
 
 import dask.array as da
@@ -6,9 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from napari_dilatedloc.config import LocalizeConfig
+from napari_dilatedloc.config import LocalizeConfig, SCMOSConfig
 from napari_dilatedloc.inference import pipeline
+from napari_dilatedloc.inference.batching import MemoryShortError
+from napari_dilatedloc.inference.footprint import bytes_per_pixel
 from napari_dilatedloc.inference.pipeline import localize, summarize
+from napari_dilatedloc.inference.report import STAGES
+from napari_dilatedloc.inference.transfer import PlainLane
 from napari_dilatedloc.io.movie import MovieError
 from napari_dilatedloc.network.registry import NETWORKS, build_network
 from napari_dilatedloc.table import Localizations
@@ -21,8 +26,13 @@ def _no_leaked_threads():
     assert not set(threading.enumerate()) - before
 
 
+def exact(**settings):
+    """Settings whose results depend on no size."""
+    return LocalizeConfig(device="cpu", engine="exact", **settings)
+
+
 def run(movie, model, **settings):
-    config = LocalizeConfig(device="cpu", **settings)
+    config = exact(**settings)
     return Localizations.concatenate([b.localizations for b in localize(movie, model, config)])
 
 
@@ -161,7 +171,7 @@ def test_regions_put_together_are_the_frame(strided, noise, same, tile_size):
 
 def test_blocks_come_in_order_and_sum_up(previous):
     movie = marked((3, 10, 20), (6, 30, 30))
-    config = LocalizeConfig(device="cpu", block_frames=4, batch_frames=3, frames=(1, 11))
+    config = exact(block_frames=4, batch_frames=3, frames=(1, 11))
     blocks = list(localize(movie, previous, config))
     assert [(b.start, b.stop, b.total) for b in blocks] == [(0, 4, 10), (4, 8, 10), (8, 10, 10)]
     assert [b.localizations.frame.tolist() for b in blocks] == [[4], [7], []]
@@ -207,7 +217,7 @@ def test_stop_ends_after_the_batch_and_keeps_what_is_done(previous):
             return super().forward(frames)
 
     model = type(previous)(Stopping(), previous.info, {}, "fake", "")
-    config = LocalizeConfig(device="cpu", block_frames=6, batch_frames=2)
+    config = exact(block_frames=6, batch_frames=2)
     movie = marked((7, 9, 9), frames=60)
     blocks = list(localize(movie, model, config, stop=stop))
     assert len(calls) == 5
@@ -215,51 +225,189 @@ def test_stop_ends_after_the_batch_and_keeps_what_is_done(previous):
     assert positions(blocks[1].localizations) == [(8, 9.0, 9.0)]
 
 
-def test_large_tiles_are_seen_in_fewer_frames(previous, monkeypatch):
-    seen = []
+def test_the_whole_block_is_a_batch_where_frames_are_small(wrap, noting):
+    network = noting()
+    blocks = list(localize(marked((3, 9, 9)), wrap(network), exact()))
+    assert network.seen == [(12, 40, 48)]
+    assert [block.batch_frames for block in blocks] == [12]
 
-    class Noting(type(previous.network)):
-        def __deepcopy__(self, memo):
-            return self
 
-        def forward(self, frames):
-            seen.append(frames.shape[1] - 2)
-            return super().forward(frames)
+def test_little_memory_makes_smaller_batches(wrap, monkeypatch, noting):
+    network = noting()
+    needed = bytes_per_pixel(network)
+    network.seen.clear()
+    monkeypatch.setattr(pipeline, "free_memory", lambda device: 5 * 40 * 48 * needed)
+    assert positions(run(marked((3, 9, 9)), wrap(network))) == [(4, 9.0, 9.0)]
+    assert network.seen[0] == (1, 32, 32)  # what the network needs is tried out first
+    assert network.seen[1:] == [(4, 40, 48)] * 3
 
-    model = type(previous)(Noting(), previous.info, {}, "fake", "")
-    monkeypatch.setattr(pipeline, "PIXELS_AT_ONCE", 3 * 40 * 48)
-    assert len(run(marked((3, 9, 9), frames=8), model)) == 1
-    assert seen == [3, 3, 2]
-    seen.clear()
-    monkeypatch.setattr(pipeline, "PIXELS_AT_ONCE", 1)
-    assert len(run(marked((3, 9, 9), frames=8), model)) == 1
-    assert seen == [1] * 8
+
+def test_batches_are_halved_when_memory_runs_out(wrap, caplog, noting):
+    network = noting(fails=lambda seen: seen[0] > 3)
+    movie = marked((0, 3, 4), (6, 10, 20), (10, 30, 30))
+    blocks = list(localize(movie, wrap(network), exact(block_frames=10)))
+    table = Localizations.concatenate([block.localizations for block in blocks])
+    assert positions(table) == [(0, 3.0, 4.0), (1, 3.0, 4.0), (7, 10.0, 20.0), (11, 30.0, 30.0)]
+    assert [seen[0] for seen in network.seen] == [10, 5, 2, 2, 2, 2, 2, 2]
+    assert [block.batch_frames for block in blocks] == [2, 2]
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        f"The memory of cpu ran out with {frames} frames of at most 48 x 48 px: going on with "
+        f"{half} frames of at most 48 x 48 px."
+        for frames, half in ((10, 5), (5, 2))
+    ]
+
+
+def test_tiles_are_halved_when_not_even_one_frame_fits(wrap, noting):
+    network = noting(fails=lambda seen: seen[1] * seen[2] > 80 * 80)
+    movie = marked((3, 10, 20), (3, 150, 3), (4, 99, 100), shape=(160, 104))
+    table = run(movie, wrap(network))
+    assert positions(table) == [(4, 10.0, 20.0), (4, 150.0, 3.0), (5, 99.0, 100.0)]
+    assert network.seen[-1][0] == 1
+    assert max(network.seen[-1][1:]) <= 80 + 2 * 8
+
+
+def test_what_never_fits_is_one_sentence_with_its_cause(wrap, noting):
+    network = noting(fails=lambda seen: True)
+    with pytest.raises(MemoryShortError, match=r"memory of cpu .* 1 frame of at most 48") as caught:
+        run(marked(), wrap(network))
+    assert "out of memory" in str(caught.value.__cause__)
+    assert [seen[0] for seen in network.seen] == [12, 6, 3, 1]
+
+
+def test_an_early_shortage_goes_on_with_whole_tiles(wrap, noting):
+    # what was done before the shortage is kept, what follows has another cut
+    calls = []
+
+    def fails(seen):
+        calls.append(seen)
+        return len(calls) == 3
+
+    movie = marked(*((frame, 9, 9) for frame in range(12)))
+    table = run(movie, wrap(noting(fails)), batch_frames=4, block_frames=5)
+    assert positions(table) == [(frame, 9.0, 9.0) for frame in (0, *range(1, 12))]
+
+
+def test_other_errors_of_the_network_come_as_they_are(wrap, noting):
+    def fails(seen):
+        raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        run(marked(), wrap(noting(fails)))
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_results_are_the_same_with_batches_under_way(strided, noise, same, monkeypatch, ahead):
+    """As on a device that works by itself while the host goes on."""
+    movie = noise(21, 33, 42)
+    expected = run(movie, strided)
+
+    class Lane(PlainLane):
+        def __init__(self, device):
+            super().__init__(device)
+            self.ahead = ahead
+
+    monkeypatch.setattr(pipeline, "lane_to", Lane)
+    same(run(movie, strided, batch_frames=2, block_frames=5, prefetch_blocks=2), expected)
+    same(run(movie, strided, batch_frames=8, block_frames=8, tile_size=64), expected)
+
+
+def test_the_network_goes_on_while_the_caller_is_busy(wrap, noting):
+    again = threading.Event()
+
+    def note(seen):
+        if len(network.seen) == 2:
+            again.set()
+        return False
+
+    network = noting(note)
+    blocks = localize(marked(), wrap(network), exact(block_frames=4))
+    assert next(blocks).stop == 4
+    assert again.wait(20)
+    assert sum(1 for _ in blocks) == 2
+
+
+def test_a_slow_caller_bounds_what_is_ahead(wrap, noting):
+    network = noting()
+    blocks = localize(marked(frames=60), wrap(network), exact(block_frames=2))
+    for done, _ in enumerate(blocks):
+        assert len(network.seen) <= done + pipeline.RESULTS
+
+
+def test_a_region_and_stop_between_two_tiles(wrap, noting):
+    stop = threading.Event()
+
+    def note(seen):
+        if len(network.seen) == 5:  # the first tile of the second frame
+            stop.set()
+        return False
+
+    network = noting(note)
+    movie = marked((0, 9, 9), shape=(128, 128), frames=6)
+    config = exact(tile_size=64, batch_frames=1)
+    blocks = list(localize(movie, wrap(network), config, stop=stop))
+    assert len(network.seen) == 5
+    assert [(block.start, block.stop) for block in blocks] == [(0, 1)]
+    assert positions(blocks[0].localizations) == [(0, 9.0, 9.0)]
+
+
+def test_camera_maps_of_another_shape_are_refused_before_anything_runs(wrap, tmp_path, noting):
+    np.savez(tmp_path / "maps.npz", baseline=np.full((40, 47), 100, np.float32))
+    network = noting()
+    model = wrap(network)
+    camera = SCMOSConfig(maps=str(tmp_path / "maps.npz"))
+    with pytest.raises(ValueError, match=r"maps are 40 x 47 px, but the movie is 40 x 48 px"):
+        localize(marked(), model.with_camera(camera), exact())
+    assert network.seen == []
+
+
+def test_camera_maps_are_those_of_the_region(wrap, tmp_path, noting):
+    # one pixel's baseline hides its light; a map that is shifted would hide another's
+    baseline = np.zeros((40, 48), np.float32)
+    baseline[30, 33] = 1000
+    np.savez(tmp_path / "maps.npz", baseline=baseline)
+    camera = SCMOSConfig(baseline=0, e_per_adu=1, qe=1, maps=str(tmp_path / "maps.npz"))
+    model = wrap(noting()).with_camera(camera)
+    movie = marked((3, 30, 33), (3, 34, 40))
+    assert positions(run(movie, model, roi=(24, 24, 40, 48))) == [(4, 34.0, 40.0)]
+    assert positions(run(movie, model)) == [(4, 34.0, 40.0)]
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (17, 31), (129, 16)])
+def test_small_and_odd_frames(previous, shape):
+    movie = marked((3, 15, 15), (3, 0, 0), shape=shape)
+    assert positions(run(movie, previous)) == [(4, 0.0, 0.0), (4, 15.0, 15.0)]
+
+
+def test_stages_add_up_to_the_time_of_the_run(strided, noise):
+    blocks = list(localize(noise(20, 64, 64), strided, exact(block_frames=8, batch_frames=4)))
+    report = summarize(blocks)
+    assert set(report.stages) == set(STAGES)
+    assert all(seconds > 0 for seconds in report.stages.values())
+    thread = sum(report.stages[name] for name in ("upload", "network", "decode"))
+    assert 0.3 * report.seconds < thread <= report.seconds
+    assert (report.engine, report.precision, report.batch_frames) == ("exact", "float32", 4)
 
 
 def test_stop_before_the_start_gives_nothing(previous):
     stop = threading.Event()
     stop.set()
-    assert list(localize(marked(), previous, LocalizeConfig(device="cpu"), stop=stop)) == []
+    assert list(localize(marked(), previous, exact(), stop=stop)) == []
 
 
-def test_close_joins_the_reader(previous):
+@pytest.mark.parametrize("drop", [False, True])
+def test_closing_or_dropping_joins_all_threads(previous, drop):
     before = set(threading.enumerate())
-    config = LocalizeConfig(device="cpu", block_frames=1)
-    blocks = localize(marked(frames=50), previous, config)
+    blocks = localize(marked(frames=50), previous, exact(block_frames=1))
     next(blocks)
-    assert any(t.name == "dilatedloc-reader" for t in threading.enumerate())
-    blocks.close()
+    names = {thread.name for thread in threading.enumerate()}
+    assert {"dilatedloc-reader", "dilatedloc-network"} <= names
+    if drop:
+        del blocks
+        gc.collect()
+    else:
+        blocks.close()
     assert not set(threading.enumerate()) - before
-
-
-def test_error_in_the_network_joins_the_reader(previous):
-    class Failing(type(previous.network)):
-        def forward(self, frames):
-            raise RuntimeError("out of memory")
-
-    model = type(previous)(Failing(), previous.info, {}, "fake", "")
-    with pytest.raises(RuntimeError, match="out of memory"):
-        list(localize(marked(), model, LocalizeConfig(device="cpu")))
 
 
 def test_error_in_the_movie_is_one_sentence(previous):
@@ -270,7 +418,7 @@ def test_error_in_the_movie_is_one_sentence(previous):
 
     source = da.from_array(marked(), chunks=(4, 40, 48))
     movie = source.map_blocks(broken, dtype="u2", meta=np.empty((0, 0, 0), "u2"))
-    blocks = localize(movie, previous, LocalizeConfig(device="cpu", block_frames=4))
+    blocks = localize(movie, previous, exact(block_frames=4))
     assert next(blocks).stop == 4
     with pytest.raises(MovieError, match=r"frames 8 to 11 .*page 8 is cut off") as caught:
         list(blocks)
@@ -296,7 +444,7 @@ def test_one_frame_is_a_movie(previous):
 
 def test_the_callers_model_and_modes_are_left_alone(strided, noise):
     before = {name: (p.data_ptr(), p.stride()) for name, p in strided.network.named_parameters()}
-    for _ in localize(noise(4, 33, 42), strided, LocalizeConfig(device="cpu", block_frames=1)):
+    for _ in localize(noise(4, 33, 42), strided, exact(block_frames=1)):
         assert not torch.is_inference_mode_enabled()
     after = {name: (p.data_ptr(), p.stride()) for name, p in strided.network.named_parameters()}
     assert after == before

@@ -4,11 +4,13 @@ import time
 import dask.array as da
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from napari_dilatedloc.inference import reader
 from napari_dilatedloc.inference.reader import ReadRequest, read_blocks
-from napari_dilatedloc.io.movie import MovieError
+from napari_dilatedloc.io.frames import FrameStack
+from napari_dilatedloc.io.movie import MovieError, open_movie
 
 CPU = torch.device("cpu")
 
@@ -176,3 +178,88 @@ def test_number_beyond_float32_arrives_infinite_and_not_as_a_warning():
     movie = np.full((2, 3, 3), 1e300)
     (block,) = blocks_of(movie, (0, 2), reach=0)
     assert torch.isinf(block.frames[:2]).all()
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Movie of 23 frames 5 x 6 px as a plain TIFF, a coded one and a folder of frames."""
+    movie = np.random.default_rng(0).integers(0, 60000, (23, 5, 6)).astype(np.uint16)
+    movie[:, 0, 0] = np.arange(23)
+    tifffile.imwrite(tmp_path / "plain.tif", movie, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "swapped.tif", movie, photometric="minisblack", byteorder=">")
+    tifffile.imwrite(tmp_path / "coded.tif", movie, photometric="minisblack", compression="lzw")
+    (tmp_path / "folder").mkdir()
+    for number, frame in enumerate(movie):
+        tifffile.imwrite(tmp_path / "folder" / f"{number}.tif", frame)
+    return tmp_path, movie
+
+
+@pytest.mark.parametrize("name", ["plain.tif", "swapped.tif", "coded.tif", "folder"])
+@pytest.mark.parametrize("box", [None, (1, 2, 4, 6)])
+@pytest.mark.parametrize("block_frames", [1, 4, 64])
+def test_files_are_read_as_their_array_is(files, monkeypatch, name, box, block_frames):
+    folder, movie = files
+    monkeypatch.setattr(reader, "SMALLEST_SHARE", 3 * 5 * 6 * 2)  # shared among threads
+    opened = open_movie(folder / name).data
+    assert isinstance(reader.frames_behind(opened), FrameStack)
+    y0, x0, y1, x1 = box or (0, 0, 5, 6)
+    for block in blocks_of(opened, (2, 23), block_frames, reach=1, box=box):
+        first, last = 2 + block.start, 2 + block.stop
+        expected = movie[np.clip(np.arange(first - 1, last + 1), 0, 22), y0:y1, x0:x1]
+        np.testing.assert_array_equal(block.frames[: last - first + 2], expected)
+        assert block.seconds > 0
+
+
+def test_an_array_that_was_worked_on_is_taken_as_it_is(files):
+    folder, movie = files
+    brighter = open_movie(folder / "plain.tif").data + np.uint16(1)
+    assert reader.frames_behind(brighter) is brighter
+    (block,) = blocks_of(brighter[3:9], (0, 6), 64, reach=0)
+    np.testing.assert_array_equal(block.frames[:6], movie[3:9] + 1)
+
+
+def test_a_file_that_ends_early_is_one_sentence(files):
+    folder, _ = files
+    opened = open_movie(folder / "plain.tif").data
+    with (folder / "plain.tif").open("rb+") as file:
+        file.truncate(600)
+    with pytest.raises(MovieError, match=r"plain\.tif ends inside frames"):
+        list(blocks_of(opened, (0, 23)))
+
+
+def test_a_float_file_with_nan_names_the_frame(tmp_path):
+    movie = np.zeros((9, 5, 6), np.float32)
+    movie[7, 2, 2] = np.nan
+    tifffile.imwrite(tmp_path / "movie.tif", movie, photometric="minisblack")
+    with pytest.raises(MovieError, match="frame 7 of the movie"):
+        list(blocks_of(open_movie(tmp_path / "movie.tif").data, (0, 9), 64))
+
+
+def test_dask_works_on_several_chunks_at_once(counting):
+    together = threading.Barrier(2, timeout=20)
+
+    def load(block, block_info=None):
+        if block_info and block_info[None]["chunk-location"][0] in (0, 1):
+            together.wait()  # breaks if one is waited for before the other begins
+        return block
+
+    source = da.from_array(counting, chunks=(8, 5, 6))
+    movie = source.map_blocks(load, dtype="u2", meta=np.empty((0, 0, 0), "u2"))
+    assert sum(1 for _ in blocks_of(movie, (0, 23), 4)) == 6
+
+
+def test_large_chunks_are_read_one_by_one(counting, monkeypatch):
+    monkeypatch.setattr(reader, "LARGEST_READ", 8 * 5 * 6 * 2)
+    at_work, most = [], []
+
+    def load(block):
+        at_work.append(1)
+        most.append(len(at_work))
+        time.sleep(0.01)
+        at_work.pop()
+        return block
+
+    source = da.from_array(counting, chunks=(8, 5, 6))
+    movie = source.map_blocks(load, dtype="u2", meta=np.empty((0, 0, 0), "u2"))
+    list(blocks_of(movie, (0, 23), 4))
+    assert max(most) <= 2  # the one that is poured out and the next

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from napari_dilatedloc.inference.report import (
+    STAGES,
     LocalizedBlock,
     LocalizeReport,
     RunMeter,
@@ -12,7 +13,20 @@ from napari_dilatedloc.table import Localizations
 
 def block(start, stop, found, seconds, waited):
     table = Localizations.from_columns(frame=np.zeros(found), x=np.zeros(found), y=np.zeros(found))
-    return LocalizedBlock(start, stop, 100, table, seconds, waited, (stop - start) * 0.5, "cpu")
+    return LocalizedBlock(
+        start,
+        stop,
+        100,
+        table,
+        seconds,
+        waited,
+        (stop - start) * 0.5,
+        "cpu",
+        stages={"read": 0.25, "network": seconds / 2},
+        engine="torch",
+        precision="bfloat16",
+        batch_frames=stop - start,
+    )
 
 
 def test_report_adds_up():
@@ -25,7 +39,12 @@ def test_report_adds_up():
         mb_per_second=5.0,
         waited=0.25,
         device="cpu",
+        engine="torch",
+        precision="bfloat16",
+        batch_frames=30,
+        stages={"read": 0.5, "network": 2.0},
     )
+    assert set(report.stages) <= set(STAGES)
 
 
 def test_remaining_time_follows_the_pace():

@@ -243,13 +243,13 @@ def test_blocks_hold_many_frames_and_a_slice_reads_little(tmp_path, monkeypatch)
     movie = open_movie(path)
     assert movie.data.chunks == ((50, 50, 50, 50), (64,), (64,))
     read = []
-    original = RawFrames.read
+    original = RawFrames.fill
 
-    def counting(self, start, stop):
-        read.append(stop - start)
-        return original(self, start, stop)
+    def counting(self, start, out):
+        read.append(len(out))
+        return original(self, start, out)
 
-    monkeypatch.setattr(RawFrames, "read", counting)
+    monkeypatch.setattr(RawFrames, "fill", counting)
     np.testing.assert_array_equal(movie.data[120].compute(scheduler="sync"), expected[120])
     assert read == [1]
     read.clear()

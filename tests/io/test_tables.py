@@ -20,7 +20,7 @@ from napari_dilatedloc.io.tables import (
 from napari_dilatedloc.table import Emitters, Localizations, TableInfo
 
 INFO = TableInfo(pixel_size_nm=110.0, shape=(32, 48), n_frames=20)
-SUFFIXES = (".csv", ".hdf5", ".h5")
+SUFFIXES = (".csv", ".hdf5", ".h5", ".parquet")
 
 
 def table(n=50, seed=0):
@@ -45,8 +45,8 @@ def assert_same(a, b, names=None, **tolerance):
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), err_msg=name, **tolerance)
 
 
-@pytest.mark.parametrize("suffix", [".hdf5", ".h5"])
-def test_hdf5_keeps_every_bit(tmp_path, suffix):
+@pytest.mark.parametrize("suffix", [".hdf5", ".h5", ".parquet"])
+def test_our_own_and_picasso_keep_every_bit(tmp_path, suffix):
     files = write_table(tmp_path / f"locs{suffix}", table(), INFO)
     assert all(file.is_file() for file in files)
     read, info = read_table(files[0])
@@ -354,8 +354,9 @@ def test_failed_write_leaves_the_old_file(tmp_path, suffix, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr("pandas.DataFrame.to_csv", fail)
+    monkeypatch.setattr("napari_dilatedloc.io.thunderstorm._text", fail)
     monkeypatch.setattr("h5py.File.create_dataset", fail)
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", fail)
     with pytest.raises(OSError, match="full"):
         write_table(path, table(3), INFO)
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == files

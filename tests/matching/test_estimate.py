@@ -49,6 +49,33 @@ def test_known_numbers_are_recovered(name, camera, density, photons, life, bg):
     assert found.density_per_um2.low < density < found.density_per_um2.high
 
 
+@pytest.mark.parametrize(("density", "photons"), [(0.08, (600, 3000)), (0.3, (400, 2000))])
+def test_dim_movies_are_not_taken_for_sparse_ones(density, photons):
+    """Half of the molecules or more stay below the threshold, most of them far from focus."""
+    simulation = SimulationConfig(
+        density_per_um2=(density, density),
+        photons=photons,
+        photon_distribution="lognormal",
+        bg=(50.0, 50.0),
+    )
+    psf = compile_psf(load_psf("astigmatism"))
+    found = estimate(psf, SCMOSConfig(), simulation, frames=250).estimate
+    assert found.missed > 0.4
+    assert found.density_per_um2.median == pytest.approx(density, rel=0.25)
+    assert found.photons.median == pytest.approx(np.sqrt(photons[0] * photons[1]), rel=0.25)
+
+
+@pytest.mark.parametrize("z_range_nm", [(-200.0, 200.0), (100.0, 500.0)])
+def test_a_thin_sample_is_seen_to_be_one(z_range_nm):
+    simulation = SimulationConfig(
+        density_per_um2=(0.2, 0.2), photons=(2000, 8000), bg=(50, 50), z_range_nm=z_range_nm
+    )
+    psf = compile_psf(load_psf("astigmatism"))
+    low, high = estimate(psf, SCMOSConfig(), simulation).estimate.z_range_nm
+    assert low == pytest.approx(z_range_nm[0], abs=150)
+    assert high == pytest.approx(z_range_nm[1], abs=200)  # of 1400
+
+
 def test_a_dark_movie_is_refused_in_one_sentence():
     psf = compile_psf(GaussianPSF(GaussianPSFConfig(roi_size=15)))
     noise = np.random.default_rng(0).normal(300, 20, (20, 40, 40))

@@ -1,9 +1,12 @@
+from dataclasses import fields
+
 import pytest
 import torch
+import torch.nn.functional as F
 
-from napari_dilatedloc.config import ScalingConfig
-from napari_dilatedloc.network.decode import aggregate, decode
-from napari_dilatedloc.network.output import CHANNELS, Prediction, activate, normalize
+from napari_dilatedloc.config import CalibrationConfig, ScalingConfig
+from napari_dilatedloc.network.decode import Decoded, decode, decode_raw, find_peaks
+from napari_dilatedloc.network.output import CHANNELS, Prediction, activate, calibrate, normalize
 
 SCALING = ScalingConfig(
     input_offset=50,
@@ -53,7 +56,72 @@ def test_two_certain_neighbours_are_two_molecules():
 def test_far_pixels_do_not_add_up():
     logit = torch.full((1, 9, 9), -12.0)
     logit[0, 2, 2] = logit[0, 2, 5] = torch.logit(torch.tensor(0.4))
-    assert aggregate(logit).max().item() == pytest.approx(0.4, abs=1e-3)
+    assert find_peaks(logit, 0.1).prob.tolist() == pytest.approx([0.4, 0.4], abs=1e-3)
+
+
+def aggregated(logit):
+    """The scheme of DECODE over whole maps, as its authors have it."""
+    prob = torch.sigmoid(logit)
+    peak = (F.max_pool2d(logit[:, None], 3, stride=1, padding=1)[:, 0] == logit) & (prob > 0.1)
+    second = (prob > 0.6) & ~peak
+    kernel = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])[None, None]
+    alone = torch.where(second, torch.zeros_like(prob), prob)
+    cross = prob + F.conv2d(alone[:, None], kernel, padding=1)[:, 0]
+    return torch.where(peak | second, cross.clamp(max=1.0), torch.zeros_like(cross))
+
+
+def crowded(seed, n=6, height=23, width=31, share=0.25):
+    """Logits with molecules side by side, at the borders and in the corners."""
+    generator = torch.Generator().manual_seed(seed)
+    logit = torch.randn(n, height, width, generator=generator) - 6
+    bright = torch.rand(n, height, width, generator=generator) < share
+    bright[:, 0, 0] = bright[:, -1, -1] = True
+    return torch.where(bright, torch.randn(n, height, width, generator=generator) * 2, logit)
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.3, 0.7])
+@pytest.mark.parametrize("share", [0.01, 0.25, 0.9])
+def test_peaks_are_those_of_the_whole_map(threshold, share):
+    logit = crowded(3, share=share)
+    kept = logit.clone()
+    expected = aggregated(logit)
+    peaks = find_peaks(logit, threshold)
+    assert torch.equal(logit, kept)
+    index = torch.nonzero(expected > threshold, as_tuple=True)
+    assert len(index[0]) > 5
+    for got, want in zip((peaks.frame, peaks.row, peaks.col), index, strict=True):
+        assert torch.equal(got, want)
+    torch.testing.assert_close(peaks.prob, expected[index])
+
+
+@pytest.mark.parametrize("channels", [CHANNELS, CHANNELS[:-1]])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_raw_output_is_read_as_the_maps_are(channels, layout):
+    raw = torch.randn(6, len(channels), 23, 31, generator=torch.Generator().manual_seed(1)) * 2
+    raw[:, channels.index("prob")] = crowded(5)
+    calibration = CalibrationConfig(
+        sigma_x=1.5, sigma_y=0.7, sigma_z=2, sigma_photons=3, photons=1.1, pull_per_px2=0.4
+    )
+    maps = calibrate(activate(raw, channels, SCALING), calibration)
+    one = decode(maps, 0.3)
+    other = decode_raw(
+        raw.contiguous(memory_format=layout),
+        0.3,
+        channels=channels,
+        scaling=SCALING,
+        calibration=calibration,
+    )
+    assert len(one.frame) > 100
+    for field in fields(Decoded):
+        got, want = getattr(other, field.name), getattr(one, field.name)
+        assert got.dtype == want.dtype
+        torch.testing.assert_close(got, want, equal_nan=True, rtol=1e-6, atol=1e-6)
+
+
+def test_a_network_that_gives_no_numbers_finds_nothing():
+    raw = torch.full((1, len(CHANNELS), 8, 8), torch.nan)
+    options = {"channels": CHANNELS, "scaling": SCALING, "calibration": CalibrationConfig()}
+    assert len(decode_raw(raw, 0.5, **options).frame) == 0
 
 
 def test_nothing_found_is_an_empty_result():

@@ -20,6 +20,7 @@ from napari_dilatedloc.cli import (
     simulate,
     tables,
     train,
+    watch,
 )
 
 app = typer.Typer(
@@ -32,7 +33,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for group in (demo, simulate, psf, crlb, design, match, train, models, localize, tables, benchmark):
+for group in (
+    demo,
+    simulate,
+    psf,
+    crlb,
+    design,
+    match,
+    train,
+    models,
+    localize,
+    watch,
+    tables,
+    benchmark,
+):
     group.register(app)
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from napari_dilatedloc.cli.common import Device, Json, check_writable, progress_bar, say, show
+from napari_dilatedloc.cli import benchmark_speed
+from napari_dilatedloc.cli.common import (
+    Device,
+    Json,
+    check_writable,
+    follow_rows,
+    progress_bar,
+    say,
+    show,
+)
+from napari_dilatedloc.cli.match import check_picture
 
 benchmark = typer.Typer(
     help="Measure how fast the parts are on this machine, and how accurate a model is.",
@@ -29,7 +38,7 @@ def benchmark_psf(
     from napari_dilatedloc.benchmark.psf import benchmark_psf as run
 
     sizes = PSFBenchmark(repeats=repeats)
-    _follow(run(sizes), count_rows(sizes), as_json)
+    follow_rows(run(sizes), count_rows(sizes), as_json)
 
 
 @benchmark.command("simulation")
@@ -46,7 +55,7 @@ def benchmark_simulation(
     from napari_dilatedloc.benchmark.simulation import benchmark_simulation as run
 
     sizes = SimulationBenchmark(repeats=repeats)
-    _follow(run(sizes), count_rows(sizes), as_json)
+    follow_rows(run(sizes), count_rows(sizes), as_json)
 
 
 @benchmark.command("accuracy")
@@ -58,7 +67,9 @@ def benchmark_accuracy(
     ] = None,
     emitters: Annotated[int, typer.Option(min=1, help="Blinking emitters, about.")] = 6000,
     per_plane: Annotated[int, typer.Option(min=1, help="Isolated molecules a z plane.")] = 100,
-    figure: Annotated[Path | None, typer.Option(help="Picture to write, .png or .pdf.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Picture to write, .png, .pdf or .svg.")
+    ] = None,
     card: Annotated[Path | None, typer.Option(help="Model card to write, .md.")] = None,
     remake: Annotated[str, typer.Option(help="Command that trains it, for the card.")] = "",
     write: Annotated[
@@ -78,9 +89,10 @@ def benchmark_accuracy(
     from napari_dilatedloc.benchmark.card import model_card
     from napari_dilatedloc.inference.device import choose_device
 
-    for path in (figure, card):
-        if path is not None:
-            check_writable(path)
+    if figure is not None:
+        check_picture(figure)
+    if card is not None:
+        check_writable(card)
     if write and density_per_um2 is not None:
         raise ValueError("--write stores the standard test's figures; leave --density out")
     settings = AccuracyBenchmark(
@@ -115,31 +127,7 @@ def _last(steps: Any) -> Any:
     return step
 
 
-def _follow(rows: Any, total: int, as_json: bool) -> None:
-    """Show progress while rows are measured, then all of them."""
-    from napari_dilatedloc.benchmark.machine import describe_machine
-
-    done = []
-    with progress_bar() as bar:
-        task = bar.add_task("benchmark", total=total, note="")
-        for row in rows:
-            done.append(row.to_dict())
-            bar.update(task, advance=1, note=f"{row.name} {row.value:.4g} {row.unit}")
-    machine = describe_machine()
-    if as_json:
-        typer.echo(json.dumps({"machine": machine, "rows": done}, indent=2))
-        return
-    for name, text in machine.items():
-        typer.echo(f"{name:>22}  {text}")
-    typer.echo("")
-    for row in done:
-        details = ", ".join(f"{key} {row[key]}" for key in row if key not in _MAIN)
-        typer.echo(f"{row['name']:>22}  {row['value']:10.4g} {row['unit']}  ({details})")
-
-
-_MAIN = ("name", "value", "unit")
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
+    benchmark_speed.register(benchmark)
     app.add_typer(benchmark, name="benchmark")

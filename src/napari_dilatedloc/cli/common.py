@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,3 +79,38 @@ def check_writable(path: Path) -> None:
     """Refuse an output whose folder is not there before long work begins."""
     if not path.absolute().parent.is_dir():
         raise ValueError(f"cannot write {path}: no folder {path.absolute().parent}; create it")
+
+
+@contextmanager
+def needs_cluster() -> Iterator[None]:
+    """Imports that need dask.distributed; one sentence if it is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise ValueError(
+            "several workers need dask.distributed, which is not installed; run "
+            "pip install 'napari-dilatedloc[cluster]'"
+        ) from error
+
+
+def follow_rows(rows: Any, total: int, as_json: bool) -> None:
+    """Show progress while rows of a benchmark are measured, then print all of them."""
+    from napari_dilatedloc.benchmark.machine import describe_machine
+
+    done = []
+    with progress_bar() as bar:
+        task = bar.add_task("benchmark", total=total, note="")
+        for row in rows:
+            done.append(row.to_dict())
+            bar.update(task, advance=1, note=f"{row.name} {row.value:.4g} {row.unit}")
+    machine = describe_machine()
+    if as_json:
+        typer.echo(json.dumps({"machine": machine, "rows": done}, indent=2))
+        return
+    for name, text in machine.items():
+        typer.echo(f"{name:>22}  {text}")
+    typer.echo("")
+    main = ("name", "value", "unit")
+    for row in done:
+        details = ", ".join(f"{key} {row[key]}" for key in row if key not in main)
+        typer.echo(f"{row['name']:>22}  {row['value']:10.4g} {row['unit']}  ({details})")

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_dilatedloc.cli.common import (
-    Device,
     Json,
     PixelSize,
     check_writable,
     parse_numbers,
     progress_bar,
-    say,
-    show,
+)
+from napari_dilatedloc.cli.kept_run import (
+    fill,
+    fill_on_cluster,
+    follow,
+    note,
+    say_finished,
+    show_run,
+    warn,
+    write_and_judge,
 )
 
 if TYPE_CHECKING:
     from napari_dilatedloc.config import LocalizeConfig
-    from napari_dilatedloc.inference.afterwards import RunCheck
-    from napari_dilatedloc.inference.pipeline import LocalizeReport
+    from napari_dilatedloc.inference.report import LocalizedBlock, LocalizeReport
     from napari_dilatedloc.network.checkpoint import Model
     from napari_dilatedloc.table import Localizations
+
+ENGINES = "auto, exact, torch, compiled or openvino; exact: layer by layer in float32."
 
 
 def localize(
     movie: Annotated[Path, typer.Argument(help="TIFF movie, or a folder of single frames.")],
     model: Annotated[str, typer.Option(help="Model name (astigmatism) or file.")],
     out: Annotated[
-        Path, typer.Option(help="Table to write: .csv (ThunderSTORM), .hdf5 (Picasso), .h5 (own).")
+        Path,
+        typer.Option(
+            help="Table to write: .csv (ThunderSTORM), .hdf5 (Picasso), .h5 or .parquet (own)."
+        ),
     ],
     frames: Annotated[str | None, typer.Option(help="Frames A:B, from 0, B left out.")] = None,
     roi: Annotated[str | None, typer.Option(help="Region y0,x0,y1,x1 in px.")] = None,
@@ -44,59 +52,80 @@ def localize(
     camera: Annotated[
         Path | None, typer.Option(help="Camera settings, YAML, if not the model's.")
     ] = None,
-    device: Device = "auto",
+    config: Annotated[
+        Path | None, typer.Option(help="Settings of the run, YAML; options here win.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps; auto takes the fastest.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help=ENGINES)] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
+    batch_frames: Annotated[
+        int | None, typer.Option(help="Frames the network sees at a time; else found by itself.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin again, whatever was done.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes on this machine (extra 'cluster').")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address tcp://... of a running dask cluster, instead.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Localize the molecules of a movie.
 
-    Ctrl-C stops the run and keeps the frames done so far. What speaks against the model, before and
-    after the run, is said on standard error and stands under "warnings" in the JSON.
+    The run is kept beside the table in a folder ending in .run, so that --resume goes on after a
+    crash. Ctrl-C stops the run and writes the frames done so far. What speaks against the model,
+    before and after the run, is said on standard error and stands under "warnings" in the JSON.
     """
-    from napari_dilatedloc.config import CameraConfig, load_yaml
-    from napari_dilatedloc.inference.afterwards import RunCheck
     from napari_dilatedloc.inference.checks import check_model_fits, check_run
+    from napari_dilatedloc.inference.record import record_of
+    from napari_dilatedloc.inference.store import begin, folder_of
     from napari_dilatedloc.io.movie import open_movie
-    from napari_dilatedloc.io.tables import write_table
+    from napari_dilatedloc.io.tables import table_files
     from napari_dilatedloc.network.checkpoint import load_model
-    from napari_dilatedloc.table import TableInfo
 
+    if resume and overwrite:
+        raise ValueError("--resume goes on and --overwrite begins again; give one of them")
+    if workers and scheduler:
+        raise ValueError("--scheduler takes the workers there are; leave --workers out")
     check_writable(out)
-    trained = load_model(model)
-    if camera is not None:
-        trained = trained.with_camera(load_yaml(CameraConfig, camera))
+    table_files(out)  # refuses a name that no format has, before the work
+    options = {"threshold": threshold, "device": device, "engine": engine}
+    options |= {"precision": precision, "batch_frames": batch_frames}
+    settings = _settings(config, frames, roi, options)
+    trained = _with_camera(load_model(model), camera)
     opened = open_movie(movie, pixel_size_nm=pixel_size_nm)
-    config = _config(frames, roi, threshold, device)
-    warnings = check_model_fits(opened.data, opened.pixel_size_nm, trained.info)
-    _warn(warnings)
-    check = RunCheck(trained.info, check_run(opened.data, config)[1])
-    found, report = run(opened.data, trained, config, check=check)
-    length, height, width = opened.data.shape
+    check_run(opened.data, settings)
     pixel = opened.pixel_size_nm or trained.info.pixel_size_nm
-    paths = write_table(out, found, TableInfo(pixel, (height, width), length))
-    after = _doubts(opened.data, found, trained, check)
-    _warn(after)
-    figures = {"tables": [str(p) for p in paths], "pixel_size_nm": pixel, **asdict(report)}
-    show({**figures, "warnings": warnings + after} if as_json else figures, as_json)
+    record = record_of(opened, trained, settings, pixel, out.name)
+    folder = begin(folder_of(out), record, resume=resume, overwrite=overwrite)
+    if folder.record.status == "finished":
+        say_finished(folder, out)
+    else:
+        warnings = check_model_fits(opened.data, opened.pixel_size_nm, trained.info)
+        warn(warnings)
+        if workers or scheduler:
+            filled = fill_on_cluster(trained, folder, workers, scheduler)
+        else:
+            filled = fill(opened.data, trained, folder)
+        folder = write_and_judge(opened.data, trained, filled, out, warnings)
+    show_run(folder, out, as_json)
 
 
-def _warn(sentences: list[str]) -> None:
-    for sentence in sentences:
-        say(f"warning: {sentence}")
-
-
-def _doubts(movie: Any, found: Localizations, model: Model, check: RunCheck) -> list[str]:
-    """What the table and its spots say against the model; the table is written by then."""
-    from napari_dilatedloc.matching.misfit import check_spots
-
-    return check.doubts + check_spots(movie, found, model)
-
-
-def _config(
-    frames: str | None, roi: str | None, threshold: float | None, device: str
+def _settings(
+    file: Path | None, frames: str | None, roi: str | None, options: dict[str, Any]
 ) -> LocalizeConfig:
-    from napari_dilatedloc.config import LocalizeConfig, parse_config
+    """Settings of the file, and over them what the command line says."""
+    from napari_dilatedloc.config import LocalizeConfig, load_yaml, parse_config
 
-    values: dict[str, Any] = {"device": device, "threshold": threshold}
+    values: dict[str, Any] = {}
+    if file is not None:
+        values = load_yaml(LocalizeConfig, file).model_dump(exclude_unset=True)
+    values |= {name: value for name, value in options.items() if value is not None}
     if frames is not None:
         values["frames"] = tuple(int(v) for v in parse_numbers(frames, 2, "--frames", ":"))
     if roi is not None:
@@ -105,38 +134,28 @@ def _config(
     return config
 
 
-def run(
-    movie: Any,
-    model: Model,
-    config: LocalizeConfig,
-    on_block: Callable[[Localizations], None] | None = None,
-    check: RunCheck | None = None,
-) -> tuple[Localizations, LocalizeReport]:
-    """Localize with a progress bar; Ctrl-C ends it early with what there is.
+def _with_camera(model: Model, file: Path | None) -> Model:
+    from napari_dilatedloc.config import CameraConfig, load_yaml
 
-    `check` is told of every block.
-    """
-    from napari_dilatedloc.inference.pipeline import RunMeter
-    from napari_dilatedloc.inference.pipeline import localize as blocks
+    return model if file is None else model.with_camera(load_yaml(CameraConfig, file))
+
+
+def run(movie: Any, model: Model, config: LocalizeConfig) -> tuple[Localizations, LocalizeReport]:
+    """Localize in memory with a progress bar; for movies as short as that of the demo."""
+    from napari_dilatedloc.inference.report import RunMeter
     from napari_dilatedloc.table import Localizations
 
-    meter, parts, stop = RunMeter(), [], threading.Event()
+    meter, parts = RunMeter(), []
     with progress_bar() as bar:
         task = bar.add_task("localizing", total=None, note="")
-        try:
-            for block in blocks(movie, model, config, stop=stop):
-                meter.add(block)
-                parts.append(block.localizations)
-                if check is not None:
-                    check.add(block)
-                if on_block is not None:
-                    on_block(block.localizations)
-                report = meter.report
-                note = f"{report.localizations} localizations, {report.frames_per_second:.0f} fps"
-                bar.update(task, total=block.total, completed=report.frames, note=note)
-        except KeyboardInterrupt:
-            stop.set()
-            say(f"stopped: frames 0 to {meter.report.frames - 1} of the run are kept")
+
+        def keep(block: LocalizedBlock) -> None:
+            meter.add(block)
+            parts.append(block.localizations)
+            done = meter.report
+            bar.update(task, total=block.total, completed=done.frames, note=note(done))
+
+        follow(movie, model, config, keep)
     return Localizations.concatenate(parts), meter.report
 
 

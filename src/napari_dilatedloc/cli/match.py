@@ -13,11 +13,13 @@ from napari_dilatedloc.cli.common import (
     PixelSize,
     check_writable,
     parse_numbers,
+    progress_bar,
     say,
     show,
 )
 
 if TYPE_CHECKING:
+    from napari_dilatedloc.config import CameraConfig, TrainingConfig
     from napari_dilatedloc.matching.match import MovieMatch
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -28,7 +30,7 @@ def match(
     psf: Annotated[str, typer.Option(help="PSF name or calibration file.")],
     out: Annotated[Path, typer.Option(help="Training settings to write, YAML.")],
     camera: Annotated[
-        Path | None, typer.Option(help="Camera settings, YAML; default: a typical sCMOS.")
+        Path | None, typer.Option(help="Camera settings, YAML; default: those of --config.")
     ] = None,
     pixel_size_nm: PixelSize = None,
     frames: Annotated[str | None, typer.Option(help="Frames A:B, from 0, B left out.")] = None,
@@ -46,43 +48,34 @@ def match(
 
     Writes settings for 'dilatedloc train --config'.
     """
-    from napari_dilatedloc.config import (
-        CameraConfig,
-        SCMOSConfig,
-        TrainingConfig,
-        load_yaml,
-        save_yaml,
-    )
+    from napari_dilatedloc.config import TrainingConfig, load_yaml, save_yaml
     from napari_dilatedloc.io.movie import open_movie
     from napari_dilatedloc.matching.match import match_movie
     from napari_dilatedloc.psf.build import load_psf
 
     check_writable(out)
     if figure is not None:
-        check_writable(figure)
-        if figure.suffix.lower() not in PICTURES:
-            raise ValueError(
-                f"--figure must end in {', '.join(PICTURES)}, got {figure.name!r}; rename"
-            )
+        check_picture(figure)
     base = load_yaml(TrainingConfig, config) if config is not None else None
-    if camera is not None:
-        settings = load_yaml(CameraConfig, camera)
-    else:
-        settings = base.camera if base is not None else SCMOSConfig()
+    settings = _camera(camera, base)
     opened = open_movie(movie, pixel_size_nm=pixel_size_nm)
     span = None
     if frames is not None:
         first, last = parse_numbers(frames, 2, "--frames", ":")
         span = (int(first), int(last))
-    found = match_movie(
-        opened.data,
-        load_psf(psf),
-        settings,
-        pixel_size_nm=opened.pixel_size_nm,
-        frames=span,
-        base=base,
-        seed=seed,
-    )
+    spots = load_psf(psf)
+    with progress_bar() as bar:
+        task = bar.add_task("matching", total=100, note="")
+        found = match_movie(
+            opened.data,
+            spots,
+            settings,
+            pixel_size_nm=opened.pixel_size_nm,
+            frames=span,
+            base=base,
+            seed=seed,
+            progress=lambda what, share: bar.update(task, completed=round(100 * share), note=what),
+        )
     save_yaml(found.config, out, stated_only=True)
     if figure is not None:
         from napari_dilatedloc.matching.figure import save_match
@@ -90,6 +83,30 @@ def match(
         save_match(figure, found, f"{movie.name} and frames simulated to match it")
     _report(found, out, as_json)
     say(f"wrote {out}{'' if figure is None else f' and {figure}'}")
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a picture that cannot be written before long work begins."""
+    check_writable(path)
+    if path.suffix.lower() not in PICTURES:
+        raise ValueError(f"--figure must end in {', '.join(PICTURES)}, got {path.name!r}; rename")
+
+
+def _camera(path: Path | None, base: TrainingConfig | None) -> CameraConfig:
+    """Camera of a file, of the settings to start from, or a typical one, said aloud."""
+    from napari_dilatedloc.config import CameraConfig, SCMOSConfig, load_yaml
+
+    if path is not None:
+        camera: CameraConfig = load_yaml(CameraConfig, path)
+        return camera
+    if base is not None and "camera" in base.model_fields_set:
+        return base.camera
+    typical = SCMOSConfig()
+    say(
+        f"no camera given: an sCMOS with baseline {typical.baseline:g} ADU and "
+        f"{typical.e_per_adu:g} e/ADU is taken; give yours with --camera"
+    )
+    return typical
 
 
 def _report(found: MovieMatch, out: Path, as_json: bool) -> None:

@@ -33,7 +33,13 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Same seed, same movie.")] = 0,
 ) -> None:
     """Simulate a movie of blinking molecules, with the true positions."""
-    from napari_dilatedloc.config import CameraConfig, SCMOSConfig, SimulationConfig, load_yaml
+    from napari_dilatedloc.config import (
+        CameraConfig,
+        SCMOSConfig,
+        SimulationConfig,
+        load_yaml,
+        parse_config,
+    )
     from napari_dilatedloc.io.movie import write_movie
     from napari_dilatedloc.io.tables import write_truth
     from napari_dilatedloc.network.checkpoint import load_model
@@ -43,6 +49,8 @@ def simulate(
     if (model is None) == (psf is None):
         raise ValueError("give either --model or --psf, so that it is clear which PSF to simulate")
     check_writable(out)
+    if truth is not None:
+        check_writable(truth)
     if model is not None:
         trained = load_model(model)
         spots = build_psf(trained.info.psf, trained.psf_tensors)
@@ -62,8 +70,9 @@ def simulate(
         changes |= {"photons": bounds, "min_photons": min(config.min_photons, max(bounds[1], 0))}
     if bg is not None:
         changes["bg"] = (bg, bg)
+    config = parse_config(SimulationConfig, {**config.model_dump(), **changes}, "simulation")
     movie, emitters = simulate_movie(
-        spots, settings, config.replace(**changes), frames=frames, size=(size, size), seed=seed
+        spots, settings, config, frames=frames, size=(size, size), seed=seed
     )
     write_movie(out, movie, spots.config.pixel_size_nm)
     say(f"{out}: {frames} frames of {size} x {size} px, {len(emitters)} emitters")

@@ -104,7 +104,10 @@ def convert(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Table to write.")],
     pixel_size_nm: PixelSize = None,
 ) -> None:
-    """Write a table in another format: .csv (ThunderSTORM), .hdf5 (Picasso), .h5 (our own)."""
+    """Write a table in another format.
+
+    .csv is ThunderSTORM's, .hdf5 Picasso's, .h5 and .parquet are our own, in full precision.
+    """
     from napari_dilatedloc.io.tables import read_table, write_table
 
     check_writable(target)

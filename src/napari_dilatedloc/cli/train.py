@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
     from napari_dilatedloc.config import TrainingConfig
     from napari_dilatedloc.training.step import TrainingStep
 
+INTERRUPTED = 130
+"""Exit status of a program that was ended with Ctrl-C."""
 PAIR = "LOW:HIGH; default: the settings file's or the built-in."
 
 
@@ -47,8 +54,8 @@ def train(
     """Train a network on simulated movies of your PSF and camera.
 
     Starts from the shipped weights that come nearest, which takes minutes ('--init none' starts
-    from nothing and takes hours). The best weights are in OUT at any time; stop with Ctrl-C and go
-    on with --resume.
+    from nothing and takes hours). The best weights are in OUT from the first validation on; Ctrl-C
+    stops after the step at hand, and the same command with --resume goes on from there.
     """
     import torch
 
@@ -73,14 +80,21 @@ def train(
     wanted = network or settings.network
     start = None if resume else choose_start(init, spots.config, wanted)
     if start is not None:
+        if network is not None and start.info.network != network:
+            raise ValueError(
+                f"the weights of {start.name} are those of the network {start.info.network!r}, but "
+                f"--network says {network!r}; leave one of the two out"
+            )
         settings = settings.for_fine_tuning()
         say(f"starting from the weights of {start.name}; '--init none' starts from nothing")
     settings = _with_options(settings, camera, ranges, options)
     torch.set_flush_denormal(True)  # tiny gradients make CPU convolutions many times slower
     try:
-        _follow(run(settings, spots, out, resume=resume, init=start), out, as_json)
+        with _stop_on_interrupt() as stop:
+            _follow(run(settings, spots, out, resume=resume, init=start, stop=stop))
     finally:  # it holds for the whole process, numpy's numbers too
         torch.set_flush_denormal(False)
+    _conclude(out, as_json, stopped=stop.is_set())
 
 
 def _base(config: Path | None, resumed: Path | None) -> TrainingConfig:
@@ -103,7 +117,7 @@ def _with_options(
     options: dict[str, Any],
 ) -> TrainingConfig:
     """Settings with what the command line says."""
-    from napari_dilatedloc.config import CameraConfig, load_yaml
+    from napari_dilatedloc.config import CameraConfig, SimulationConfig, load_yaml, parse_config
 
     changes = {name: value for name, value in options.items() if value is not None}
     if "steps" in changes:
@@ -116,12 +130,30 @@ def _with_options(
         if text is not None
     }
     if given:
-        changes["simulation"] = settings.simulation.replace(**given)
+        ranges_now = {**settings.simulation.model_dump(), **given}
+        changes["simulation"] = parse_config(SimulationConfig, ranges_now, "simulation")
     return settings.replace(**changes)
 
 
-def _follow(steps: Any, out: Path, as_json: bool) -> None:
-    figures: dict[str, Any] = {}
+@contextmanager
+def _stop_on_interrupt() -> Iterator[Event]:
+    """Event that the first Ctrl-C sets; the second one interrupts as usual."""
+    stop, usual = Event(), signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, usual)
+        stop.set()
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+def _follow(steps: Iterator[TrainingStep]) -> None:
+    """Show progress, validations and what happens besides."""
+    before = best = -math.inf
     with progress_bar() as bar:
         task = bar.add_task("training", total=1000, note="")
         for step in steps:
@@ -129,16 +161,38 @@ def _follow(steps: Any, out: Path, as_json: bool) -> None:
             if step.note:
                 bar.console.print(step.note, highlight=False)
             if step.evaluation is not None:
-                figures = {"steps": step.step, **step.evaluation.to_dict()}
                 bar.console.print(f"step {step.step}: {_accuracy(step)}", highlight=False)
-            if step.final is not None:
-                figures |= {**step.final.to_dict(), "test_set": step.final.test_set}
-    if not figures:
+                efficiency = step.evaluation.efficiency_3d
+                if step.step == 0:
+                    before = efficiency
+                elif step.is_best:
+                    best = efficiency
+    if -math.inf < best <= before:
+        say("no better than the weights it began with: train longer, or use those")
+
+
+def _conclude(out: Path, as_json: bool, *, stopped: bool) -> None:
+    """Show what the model file says of itself; end as interrupted if the run was."""
+    from napari_dilatedloc.network.shipped import read_info
+    from napari_dilatedloc.training.trainer import checkpoint_path
+
+    if stopped and checkpoint_path(out).exists():
+        say("stopped; the same command with --resume goes on from here")
+    elif not stopped and not out.exists():
         raise ValueError("the run ended before its first validation; train longer")
-    show({"model": str(out), **figures}, as_json)
+    if out.exists():
+        info = read_info(out)
+        show(
+            {"model": str(out), "steps": info.steps, **info.metrics, "test_set": info.test_set},
+            as_json,
+        )
+    if stopped:
+        raise typer.Exit(INTERRUPTED)
 
 
 def _note(step: TrainingStep) -> str:
+    if step.progress >= 1 and step.final is None:
+        return "calibrating and testing, a minute or two"
     return f"step {step.step}, loss {sum(step.losses.values()):.2f}"
 
 

@@ -30,11 +30,17 @@ def parse_config(kind: Any, values: Any, source: str) -> Any:
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "top level"
-        raise ConfigError(
-            f"{source}: {where}: {first['msg']}, got {first['input']!r}; correct this entry"
-        ) from error
+        raise ConfigError(f"{source}: {_first_sentence(error)}; correct this entry") from error
+
+
+def _first_sentence(error: ValidationError) -> str:
+    """What is wrong with the first entry that is."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    said = f"{where}: {first['msg']}" if where else first["msg"]
+    if first["type"] == "value_error":  # of our own validators: it names the entry and its value
+        return said.replace("Value error, ", "")
+    return f"{said}, got {first['input']!r}"
 
 
 def load_yaml(kind: Any, path: str | Path) -> Any:

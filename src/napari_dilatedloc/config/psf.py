@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from napari_dilatedloc.config.base import Config, Range
+
+
+def _odd(side: int) -> int:
+    if side % 2 == 0:
+        raise ValueError(f"must be odd, so that one pixel is the middle, got {side}; add 1")
+    return side
+
+
+OddSide = Annotated[int, AfterValidator(_odd)]
+"""Side of a square around a pixel, px."""
 
 
 class GaussianPSFConfig(Config):
@@ -14,7 +24,7 @@ class GaussianPSFConfig(Config):
 
     kind: Literal["gaussian"] = "gaussian"
     pixel_size_nm: float = Field(100.0, gt=0, description="camera pixel, nm")
-    roi_size: int = Field(25, ge=7, description="side of the square ROI, px (odd)")
+    roi_size: OddSide = Field(25, ge=7, description="side of the square ROI, px (odd)")
     z_range_nm: Range = Field((-700.0, 700.0), description="z the PSF is used over, nm")
     sigma_nm: float = Field(130.0, gt=0, description="smallest spot width (standard deviation), nm")
     focus_x_nm: float = Field(-200.0, description="z at which the spot is narrowest in x, nm")
@@ -27,7 +37,7 @@ class SplinePSFConfig(Config):
 
     kind: Literal["spline"] = "spline"
     pixel_size_nm: float = Field(gt=0, description="camera pixel, nm")
-    roi_size: int = Field(ge=7, description="side of the square ROI, px (odd)")
+    roi_size: OddSide = Field(ge=7, description="side of the square ROI, px (odd)")
     z_range_nm: Range = Field(description="z the PSF is used over, nm")
     z_min_nm: float = Field(description="z of the first knot, nm")
     z_step_nm: float = Field(gt=0, description="distance of knots in z, nm")
@@ -57,7 +67,7 @@ class VectorialPSFConfig(Config):
 
     kind: Literal["vectorial"] = "vectorial"
     pixel_size_nm: float = Field(108.0, gt=0, description="camera pixel, nm")
-    roi_size: int = Field(31, ge=7, description="side of the square ROI, px (odd)")
+    roi_size: OddSide = Field(31, ge=7, description="side of the square ROI, px (odd)")
     z_range_nm: Range = Field((-700.0, 700.0), description="z the PSF is used over, nm")
     na: float = Field(1.5, gt=0, description="numerical aperture")
     wavelength_nm: float = Field(670.0, gt=0, description="emission wavelength in vacuum, nm")

@@ -71,9 +71,16 @@ class LocalizeConfig(Config):
     roi: tuple[int, int, int, int] | None = Field(None, description="y0, x0, y1, x1 in px")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     block_frames: int = Field(64, ge=1, description="frames read at a time")
-    batch_frames: int = Field(8, ge=1, description="frames the network sees at a time")
+    batch_frames: int | None = Field(
+        None, ge=1, description="frames the network sees at a time; default: found by itself"
+    )
+    engine: Literal["auto", "exact", "torch", "compiled", "openvino"] = Field(
+        "auto",
+        description="how the network runs; exact: layer by layer in float32, auto: the fastest "
+        "that agrees with it",
+    )
     tile_size: int = Field(1024, ge=64, description="largest side of a tile without halo, px")
     prefetch_blocks: int = Field(3, ge=2, description="buffers between reader and network")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="bfloat16 only takes effect on devices that are fast at it"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="bfloat16 only takes effect on devices that are fast at it"
     )

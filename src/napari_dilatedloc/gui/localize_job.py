@@ -90,7 +90,7 @@ def localize_job(
     check, sample = RunCheck(info, region), TableSample(*frames)
     with closing(blocks):
         for block in blocks:
-            check.add(block)
+            check.add(block.start, block.stop, block.localizations)
             sample.add(block.localizations)
             yield block
     # the look at the spots takes seconds, which is too long for who has pressed Cancel

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dilatedloc.config import ModelInfo
-from napari_dilatedloc.inference.report import LocalizedBlock
 from napari_dilatedloc.table import Localizations
 
 RETRAIN = "match the training to this movie ('dilatedloc match', then 'dilatedloc train')"
@@ -56,10 +55,9 @@ class RunCheck:
         self._found = 0
         self._counts: dict[str, int] = {}
 
-    def add(self, block: LocalizedBlock) -> None:
-        """Take the next block of the run."""
-        found = block.localizations
-        self._frames += block.stop - block.start
+    def add(self, start: int, stop: int, found: Localizations) -> None:
+        """Take what was found in frames start to stop, half-open."""
+        self._frames += stop - start
         self._found += len(found)
         outside = {**_odd(found, self._info), "crowded": self._crowded(found)}
         for name, mask in outside.items():

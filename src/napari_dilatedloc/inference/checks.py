@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
-from napari_dilatedloc.config import ConfigError, EMCCDConfig, LocalizeConfig, ModelInfo
+from napari_dilatedloc.camera import build_camera
+from napari_dilatedloc.config import ConfigError, LocalizeConfig, ModelInfo
 from napari_dilatedloc.inference.tiles import Box
 from napari_dilatedloc.io.movie import MovieError, check_movie
 
@@ -75,20 +78,23 @@ def check_model_fits(movie: Any, pixel_size_nm: float | None, info: ModelInfo) -
     return doubts + _camera_doubts(np.asarray(movie[0]), info)
 
 
-def _camera_doubts(frame: np.ndarray[Any, Any], info: ModelInfo) -> list[str]:
-    camera = info.camera
+def _camera_doubts(frame: NDArray[Any], info: ModelInfo) -> list[str]:
+    camera = build_camera(info.camera)
+    if camera.shape is not None and camera.shape != frame.shape:
+        return []  # the run refuses it, with a sentence of its own
+    adu = torch.from_numpy(frame.astype(np.float32))
     # The darkest hundredth and not the darkest pixel, which may be a dead one; below the baseline
     # by more than three read noises there is no light to explain it.
-    dark = float(np.percentile(frame, 1))
-    noise = camera.read_noise_e / camera.e_per_adu
+    baseline = float(camera.baseline.median())
+    dark = baseline + float(np.percentile(adu - camera.baseline, 1))
+    noise = float((camera.read_noise_e / camera.e_per_adu).median())
     doubts = []
-    if dark < camera.baseline - 3 * noise - 1:
+    if dark < baseline - 3 * noise - 1:
         doubts.append(
             f"The movie's dark pixels ({dark:.4g} ADU) lie below the baseline the model was "
-            f"trained with ({camera.baseline:.4g} ADU): check the camera settings."
+            f"trained with ({baseline:.4g} ADU): check the camera settings."
         )
-    gain = camera.em_gain if isinstance(camera, EMCCDConfig) else 1.0
-    photons = (dark - camera.baseline) * camera.e_per_adu / gain / camera.qe
+    photons = float(np.percentile(camera.to_photons(adu), 1))
     brightest = info.simulation.bg[1]
     # Half of it is granted: the network has seen neighbours add to the background.
     if photons > 1.5 * brightest:

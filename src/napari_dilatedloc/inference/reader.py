@@ -1,18 +1,20 @@
 """A thread that reads a movie ahead of the network, into a fixed ring of buffers.
 
-Each block of frames comes with its true neighbour frames in time. Nothing here waits with a
-timeout: buffers go round through two queues, and a sentinel ends either side.
+Each block of frames comes with its true neighbour frames in time.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
+from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from queue import SimpleQueue
-from typing import Any
+from itertools import cycle, pairwise
+from typing import Any, Protocol
 
 import dask.array as da
 import numpy as np
@@ -20,11 +22,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_dilatedloc.inference.device import host_buffer
+from napari_dilatedloc.inference.ahead import AnyOf, Flag, run_ahead
 from napari_dilatedloc.inference.tiles import Box
+from napari_dilatedloc.inference.transfer import host_buffer
+from napari_dilatedloc.io.frames import FrameStack
 from napari_dilatedloc.io.movie import MovieError
 
 LARGEST_READ = 256 * 2**20  # bytes read in one go, however large the chunks of the movie
+SMALLEST_SHARE = 8 * 2**20  # bytes below which copying is not shared among threads
+THREADS = 4
 TRAVEL_TYPES = {"u1": torch.uint8, "b1": torch.uint8, "i2": torch.int16, "u2": torch.uint16}
 
 
@@ -56,15 +62,19 @@ class ReadRequest:
 
 @dataclass(frozen=True)
 class Block:
-    """Frames start to stop of the run (from 0) as (stop - start + 2 reach, Y, X) ADU."""
+    """Frames start to stop of the run (from 0) as (stop - start + 2 reach, Y, X) ADU.
+
+    ``seconds`` is the time that reading it took.
+    """
 
     start: int
     stop: int
     frames: Tensor
+    seconds: float
 
 
 def read_blocks(
-    movie: Any, request: ReadRequest, device: torch.device, stop: threading.Event
+    movie: Any, request: ReadRequest, device: torch.device, stop: Flag
 ) -> Generator[Block, None, None]:
     """Blocks of a movie in order, read ahead by a thread.
 
@@ -79,131 +89,250 @@ def read_blocks(
         What to read.
     device : torch.device
         Where the frames will go; decides the kind of memory.
-    stop : threading.Event
+    stop : Flag
         Ends the reading early.
     """
-    y0, x0, y1, x1 = request.box
-    length = min(request.block_frames, request.frames[1] - request.frames[0])
-    shape = (length + 2 * request.reach, y1 - y0, x1 - x0)
-    free: SimpleQueue[Tensor | None] = SimpleQueue()
-    filled: SimpleQueue[Block | Exception | None] = SimpleQueue()
-    dtype = TRAVEL_TYPES.get(np.dtype(movie.dtype).str[1:], torch.float32)
-    for _ in range(request.buffers):
-        free.put(host_buffer(shape, dtype, device))
-    reader = _Reader(movie, request, free, filled, stop)
-    thread = threading.Thread(target=reader.run, name="dilatedloc-reader", daemon=True)
-    thread.start()
-    try:
-        while (item := filled.get()) is not None:
-            if isinstance(item, Exception):
-                raise item
-            yield item
-            free.put(item.frames)
-    finally:
-        reader.closed.set()
-        free.put(None)
-        thread.join()
+    closed = threading.Event()
+    reader = _Reader(frames_behind(movie), request, AnyOf((stop, closed)))
+    return run_ahead(reader.blocks(device), request.buffers, closed, "dilatedloc-reader")
+
+
+def frames_behind(movie: Any) -> Any:
+    """The frames on disk behind an array of `open_movie`; any other array is given back.
+
+    dask keeps what `from_array` got in its graph. Taken from there, frames go from the disk into a
+    buffer in one copy, and a slice costs no planning (3 ms each, as much as reading 10 MB).
+    """
+    if isinstance(movie, da.Array):
+        source = movie.dask.get(f"original-{movie.name}")
+        if isinstance(source, FrameStack) and source.shape == movie.shape:
+            return source
+    return movie
+
+
+def frame_bytes(movie: Any) -> int:
+    """Size of a frame as the movie stores it, bytes."""
+    return int(movie.shape[1]) * int(movie.shape[2]) * int(np.dtype(movie.dtype).itemsize)
+
+
+class _Piece(Protocol):
+    """Consecutive frames on their way into buffers."""
+
+    def __len__(self) -> int: ...
+
+    def pour(self, start: int, out: NDArray[Any]) -> None:
+        """Write the frames from `start` on into `out`."""
+        ...
 
 
 class _Reader:
     """What the thread does; it alone writes into buffers."""
 
-    def __init__(
-        self,
-        movie: Any,
-        request: ReadRequest,
-        free: SimpleQueue[Tensor | None],
-        filled: SimpleQueue[Block | Exception | None],
-        stop: threading.Event,
-    ) -> None:
+    def __init__(self, movie: Any, request: ReadRequest, halt: Flag) -> None:
         self.movie = movie
         self.request = request
-        self.free = free
-        self.filled = filled
-        self.stop = stop
-        self.closed = threading.Event()
+        self.halt = halt
 
-    def run(self) -> None:
-        end: Exception | None = None
+    def blocks(self, device: torch.device) -> Generator[Block, None, None]:
+        """Pour frames into blocks that share 2 x reach frames with the next one."""
+        request = self.request
+        total = request.frames[1] - request.frames[0]
+        shared = 2 * request.reach
+        y0, x0, y1, x1 = request.box
+        shape = (min(request.block_frames, total) + shared, y1 - y0, x1 - x0)
+        dtype = TRAVEL_TYPES.get(np.dtype(self.movie.dtype).str[1:], torch.float32)
+        ring = cycle([host_buffer(shape, dtype, device) for _ in range(request.buffers)])
+        pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), "dilatedloc-read")
         try:
-            with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-                self._fill(self._stream(pool))
-        except Exception as error:  # raised again where the user stands
-            end = error
+            tail = np.empty((0, *shape[1:]))
+            source = _Tap(self._pieces(pool))
+            for start in range(0, total, request.block_frames):
+                if self.halt.is_set():
+                    return
+                began = time.perf_counter()
+                stop = min(start + request.block_frames, total)
+                buffer = next(ring)
+                block, need = buffer.numpy(), stop - start + shared
+                block[: len(tail)] = tail
+                if not source.fill(block[len(tail) : need]):
+                    return
+                tail = block[need - shared : need].copy()
+                yield Block(start, stop, buffer, time.perf_counter() - began)
         finally:
-            self.filled.put(end)
+            pool.shutdown(cancel_futures=True)
 
-    def _fill(self, pieces: Iterator[NDArray[Any]]) -> None:
-        """Pour a stream of frames into blocks that share 2 x reach frames with the next one."""
-        total = self.request.frames[1] - self.request.frames[0]
-        shared = 2 * self.request.reach
-        y0, x0, y1, x1 = self.request.box
-        tail: NDArray[Any] = np.empty((0, y1 - y0, x1 - x0))
-        rest = tail
-        for start in range(0, total, self.request.block_frames):
-            stop = min(start + self.request.block_frames, total)
-            buffer = self.free.get()
-            if buffer is None:
-                return
-            block = buffer.numpy()
-            at, need = len(tail), stop - start + shared
-            block[:at] = tail
-            while at < need:
-                if len(rest) == 0:
-                    piece = next(pieces, None)
-                    if piece is None:
-                        return
-                    rest = piece
-                count = min(len(rest), need - at)
-                with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite
-                    np.copyto(block[at : at + count], rest[:count], casting="unsafe")
-                rest = rest[count:]
-                at += count
-            tail = block[need - shared : need].copy()
-            # The whole buffer goes round, so that a short last block does not shorten it.
-            self.filled.put(Block(start, stop, buffer))
-
-    def _stream(self, pool: ThreadPoolExecutor) -> Iterator[NDArray[Any]]:
-        """All frames of the run with neighbours, in order, in pieces of any length."""
+    def _pieces(self, pool: ThreadPoolExecutor) -> Iterator[_Piece]:
+        """All frames of the run with neighbours, in order."""
         reach = self.request.reach
         wanted = self.request.frames[0] - reach, self.request.frames[1] + reach
-        start, stop = max(0, wanted[0]), min(len(self.movie), wanted[1])
-        piece = None
-        for low, high in _cuts(self.movie, start, stop, self.request.block_frames):
-            if self.stop.is_set() or self.closed.is_set():
-                return
-            piece = self._read(low, high, pool)
-            if low == start and start > wanted[0]:
-                yield np.repeat(piece[:1], start - wanted[0], axis=0)
+        start, stop = max(0, wanted[0]), min(int(self.movie.shape[0]), wanted[1])
+        piece: _Piece | None = None
+        for piece in self._true_frames(start, stop, pool):
+            if wanted[0] < start:
+                yield _Repeated(piece, 0, start - wanted[0])
+                wanted = start, wanted[1]
             yield piece
-        if piece is not None and stop < wanted[1]:
-            yield np.repeat(piece[-1:], wanted[1] - stop, axis=0)
+        if piece is not None and stop < wanted[1] and not self.halt.is_set():
+            yield _Repeated(piece, len(piece) - 1, wanted[1] - stop)
 
-    def _read(self, low: int, high: int, pool: ThreadPoolExecutor) -> NDArray[Any]:
+    def _true_frames(self, start: int, stop: int, pool: ThreadPoolExecutor) -> Iterator[_Piece]:
+        if isinstance(self.movie, FrameStack):
+            yield _OnDisk(self.movie, start, stop, self.request.box, pool)
+            return
+        # Chunks of dask may cost time to compute, so that several are worked on at once.
+        cuts = list(_cuts(self.movie, start, stop, self.request.block_frames))
+        longest = max(high - low for low, high in cuts)
+        ahead = LARGEST_READ // (longest * frame_bytes(self.movie))
+        ahead = min(THREADS, ahead) if isinstance(self.movie, da.Array) else 0
+        under_way: deque[Future[_Piece]] = deque()
+        for low, high in cuts:
+            if self.halt.is_set():
+                return
+            under_way.append(pool.submit(self._read, low, high))
+            while len(under_way) > ahead:
+                yield under_way.popleft().result()
+        while under_way and not self.halt.is_set():
+            yield under_way.popleft().result()
+
+    def _read(self, low: int, high: int) -> _Piece:
         """Frames low to high, cropped and checked."""
         y0, x0, y1, x1 = self.request.box
-        try:
+        with _telling(low, high):
             part = self.movie[low:high, y0:y1, x0:x1]
             if isinstance(part, da.Array):
-                # A pool of its own: dask would leave one behind for this thread.
-                part = part.compute(scheduler="threads", pool=pool)
+                part = part.compute(scheduler="synchronous")
             frames = np.asarray(part)
-        except MovieError:
-            raise
-        except Exception as error:
-            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-            raise MovieError(
-                f"frames {low} to {high - 1} of the movie cannot be read ({reason}); "
-                "check that the file is whole"
-            ) from error
-        if frames.dtype.kind == "f":
-            finite = np.isfinite(frames).all(axis=(1, 2))
-            if not finite.all():
-                raise MovieError(
-                    f"frame {low + int(np.argmin(finite))} of the movie holds NaN or infinite "
-                    "pixels, expected camera counts; mend it or choose other frames"
-                )
-        return frames
+        _check(frames, low)
+        return _InMemory(frames)
+
+
+class _Tap:
+    """Pieces as one stream."""
+
+    def __init__(self, pieces: Iterator[_Piece]) -> None:
+        self._pieces = pieces
+        self._piece: _Piece | None = None
+        self._used = 0
+
+    def fill(self, out: NDArray[Any]) -> bool:
+        """Write the next frames into `out`; False if there are not as many."""
+        at = 0
+        while at < len(out):
+            if self._piece is None or self._used == len(self._piece):
+                self._piece, self._used = next(self._pieces, None), 0
+                if self._piece is None:
+                    return False
+            count = min(len(out) - at, len(self._piece) - self._used)
+            self._piece.pour(self._used, out[at : at + count])
+            self._used += count
+            at += count
+        return True
+
+
+@dataclass(frozen=True)
+class _InMemory:
+    """Frames that are read already."""
+
+    frames: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def pour(self, start: int, out: NDArray[Any]) -> None:
+        """Copy."""
+        _convert(self.frames[start : start + len(out)], out)
+
+
+@dataclass(frozen=True)
+class _Repeated:
+    """One frame of a piece, several times."""
+
+    piece: _Piece
+    frame: int
+    times: int
+
+    def __len__(self) -> int:
+        return self.times
+
+    def pour(self, start: int, out: NDArray[Any]) -> None:
+        """Read it once."""
+        self.piece.pour(self.frame, out[:1])
+        out[1:] = out[:1]
+
+
+@dataclass(frozen=True)
+class _OnDisk:
+    """Frames low to high of files, read when they are poured, by several threads."""
+
+    stack: FrameStack
+    low: int
+    high: int
+    box: Box
+    pool: ThreadPoolExecutor
+
+    def __len__(self) -> int:
+        return self.high - self.low
+
+    def pour(self, start: int, out: NDArray[Any]) -> None:
+        """Read straight into `out` where it holds whole frames as they are stored."""
+        first, count = self.low + start, len(out)
+        copies = max(1, count * frame_bytes(self.stack) // SMALLEST_SHARE)
+        parts = min(count, THREADS, count if self.stack.coded else copies)
+        if parts == 1:
+            self._pour(first, out)
+            return
+        edges = [count * i // parts for i in range(parts + 1)]
+        jobs = [
+            self.pool.submit(self._pour, first + low, out[low:high])
+            for low, high in pairwise(edges)
+        ]
+        for job in jobs:
+            job.result()
+
+    def _pour(self, first: int, out: NDArray[Any]) -> None:
+        y0, x0, y1, x1 = self.box
+        last = first + len(out)
+        with _telling(first, last):
+            if self.stack.shape[1:] == out.shape[1:] and self.stack.dtype == out.dtype:
+                self.stack.read_into(first, out)
+                frames = out
+            else:
+                frames = self.stack[first:last, y0:y1, x0:x1]
+        _check(frames, first)
+        if frames is not out:
+            _convert(frames, out)
+
+
+def _convert(frames: NDArray[Any], out: NDArray[Any]) -> None:
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite
+        np.copyto(out, frames, casting="unsafe")
+
+
+@contextmanager
+def _telling(low: int, high: int) -> Iterator[None]:
+    """Errors of a read as one sentence with its frames."""
+    try:
+        yield
+    except MovieError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise MovieError(
+            f"frames {low} to {high - 1} of the movie cannot be read ({reason}); "
+            "check that the file is whole"
+        ) from error
+
+
+def _check(frames: NDArray[Any], first: int) -> None:
+    """Refuse frames with pixels that are no numbers."""
+    if frames.dtype.kind != "f":
+        return
+    finite = np.isfinite(frames).all(axis=(1, 2))
+    if not finite.all():
+        raise MovieError(
+            f"frame {first + int(np.argmin(finite))} of the movie holds NaN or infinite "
+            "pixels, expected camera counts; mend it or choose other frames"
+        )
 
 
 def _cuts(movie: Any, start: int, stop: int, step: int) -> Iterator[tuple[int, int]]:
@@ -215,8 +344,7 @@ def _cuts(movie: Any, start: int, stop: int, step: int) -> Iterator[tuple[int, i
         borders = [int(end) for end in np.cumsum(movie.chunks[0])]
     else:
         borders = list(range(start + step, stop, step))
-    frame_bytes = movie.shape[1] * movie.shape[2] * np.dtype(movie.dtype).itemsize
-    longest = max(1, LARGEST_READ // frame_bytes)
+    longest = max(1, LARGEST_READ // frame_bytes(movie))
     for end in [*(border for border in borders if start < border < stop), stop]:
         if end - start < step and end != stop:
             continue

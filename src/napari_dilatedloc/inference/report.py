@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from napari_dilatedloc.table import Localizations
+
+STAGES = {
+    "read": "the reader's thread: frames from disk into a buffer",
+    "upload": "counts to the device, there to photons and network input",
+    "network": "the network, all tiles",
+    "decode": "network output to columns, and these to the host",
+    "collect": "columns of all batches of a block to one table",
+}
+"""Stages of a run and what their seconds are spent on. `read` and `collect` pass in threads of
+their own, and on CUDA `upload` and `decode` pass beside `network`, so the sum may exceed the time
+of the run."""
+
+HOW = ("device", "engine", "precision", "batch_frames")
+"""What a report takes over from the last block."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +43,12 @@ class LocalizedBlock:
         Size of the frames that were localized, as the movie stores them, 10^6 bytes.
     device : str
         Where the network ran.
+    stages : dict of float
+        Seconds in each of `STAGES`.
+    engine, precision : str
+        How the network ran: name of the engine, type of its numbers.
+    batch_frames : int
+        Frames the network saw at a time, without neighbours.
     """
 
     start: int
@@ -38,6 +59,10 @@ class LocalizedBlock:
     waited_s: float
     megabytes: float
     device: str
+    stages: dict[str, float] = field(default_factory=dict)
+    engine: str = ""
+    precision: str = ""
+    batch_frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,8 +77,12 @@ class LocalizeReport:
         Time in the pipeline and throughput; a megabyte is 10^6 bytes of the movie.
     waited : float
         Share of the time in which the device waited for frames, 0-1.
-    device : str
-        Where the network ran; empty before the first block.
+    device, engine, precision : str
+        Where and how the network ran; empty before the first block.
+    batch_frames : int
+        Frames the network saw at a time at the end of the run.
+    stages : dict of float
+        Seconds in each of `STAGES`.
     """
 
     frames: int = 0
@@ -63,6 +92,10 @@ class LocalizeReport:
     mb_per_second: float = 0.0
     waited: float = 0.0
     device: str = ""
+    engine: str = ""
+    precision: str = ""
+    batch_frames: int = 0
+    stages: dict[str, float] = field(default_factory=dict)
 
 
 class RunMeter:
@@ -75,7 +108,8 @@ class RunMeter:
         self._seconds = 0.0
         self._waited = 0.0
         self._megabytes = 0.0
-        self._device = ""
+        self._stages: dict[str, float] = {}
+        self._how: dict[str, Any] = {}
 
     def add(self, block: LocalizedBlock) -> None:
         """Take the next block of the run."""
@@ -85,7 +119,9 @@ class RunMeter:
         self._seconds += block.seconds
         self._waited += block.waited_s
         self._megabytes += block.megabytes
-        self._device = block.device
+        for name, seconds in block.stages.items():
+            self._stages[name] = self._stages.get(name, 0.0) + seconds
+        self._how = {name: getattr(block, name) for name in HOW}
 
     @property
     def remaining_s(self) -> float:
@@ -103,12 +139,13 @@ class RunMeter:
             frames_per_second=self._frames / seconds,
             mb_per_second=self._megabytes / seconds,
             waited=self._waited / seconds,
-            device=self._device,
+            stages=dict(self._stages),
+            **self._how,
         )
 
 
 def summarize(blocks: Iterable[LocalizedBlock]) -> LocalizeReport:
-    """Report of a run whose blocks are at hand."""
+    """Report of a run whose blocks are at hand, or come one by one."""
     meter = RunMeter()
     for block in blocks:
         meter.add(block)

@@ -45,8 +45,8 @@ class Frames(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Frames start:stop, (N, Y, X), as stored."""
+    def fill(self, start: int, out: NDArray[Any]) -> None:
+        """Write the frames from `start` on into `out`, (N, Y, X) contiguous, of `dtype`."""
         ...
 
 
@@ -62,12 +62,11 @@ class RawFrames:
     def __len__(self) -> int:
         return len(self.offsets)
 
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Frames start:stop; neighbours on disk come in one read."""
-        out = np.empty((stop - start, *self.shape), dtype=self.dtype)
-        offsets = self.offsets[start:stop]
+    def fill(self, start: int, out: NDArray[Any]) -> None:
+        """Write the frames from `start` on into `out`; neighbours on disk come in one read."""
+        offsets = self.offsets[start : start + len(out)]
         breaks = np.flatnonzero(np.diff(offsets) != out[:1].nbytes) + 1
-        edges = [0, *breaks.tolist(), stop - start]
+        edges = [0, *breaks.tolist(), len(out)]
         with self.path.open("rb", buffering=0) as file:
             for first, last in pairwise(edges):
                 file.seek(int(offsets[first]))
@@ -80,7 +79,6 @@ class RawFrames:
                             f"{start + last - 1}; the file has shrunk or is damaged, copy it again"
                         )
                     view = view[got:]
-        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +94,11 @@ class CodedFrames:
     def __len__(self) -> int:
         return len(self.segments)
 
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Frames start:stop, decoded without walking through the pages before them."""
-        out = np.empty((stop - start, *self.shape), dtype=self.dtype)
+    def fill(self, start: int, out: NDArray[Any]) -> None:
+        """Decode the frames from `start` on without walking through the pages before them."""
         with tifffile.TiffFile(self.path) as tif:
             keyframe: Any = tif.pages[self.keyframe]
-            for i in range(start, stop):
+            for i in range(start, start + len(out)):
                 offsets, sizes = self.segments[i]
                 frame = tifffile.TiffFrame(
                     tif, i, offset=0, keyframe=keyframe, dataoffsets=offsets, databytecounts=sizes
@@ -114,7 +111,6 @@ class CodedFrames:
                         f"frame {i} of {self.path.name} cannot be decoded ({error}); the file is "
                         "damaged, copy it again"
                     ) from error
-        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +124,9 @@ class FileFrames:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Frames start:stop."""
-        out = np.empty((stop - start, *self.shape), dtype=self.dtype)
-        for i, path in enumerate(self.paths[start:stop]):
+    def fill(self, start: int, out: NDArray[Any]) -> None:
+        """Read the frames from `start` on, file by file."""
+        for i, path in enumerate(self.paths[start : start + len(out)]):
             try:
                 with tifffile.TiffFile(path) as tif:  # imread would follow OME to other files
                     frame = tif.pages.first.asarray(maxworkers=1)
@@ -145,7 +140,6 @@ class FileFrames:
                     f"{self.dtype} as in {self.paths[0].name}; all frames must be alike"
                 )
             out[i] = np.squeeze(frame)
-        return out
 
 
 class FrameStack:
@@ -161,6 +155,14 @@ class FrameStack:
         self._starts = np.cumsum([0, *(len(run) for run in runs)])
         self.shape = (int(self._starts[-1]), *runs[0].shape)
         self.dtype = runs[0].dtype.newbyteorder("=")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def coded(self) -> bool:
+        """Whether frames are more than copied, so that several threads read them faster."""
+        return not all(isinstance(run, RawFrames) for run in self._runs)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         keys = key if isinstance(key, tuple) else (key,)
@@ -180,16 +182,30 @@ class FrameStack:
             block = self._read(start, max(start, stop))[::step]
         return block[(slice(None), *keys[1:])]
 
-    def _read(self, start: int, stop: int) -> NDArray[Any]:
-        if start >= stop:
-            return np.empty((0, *self.shape[1:]), dtype=self.dtype)
-        parts = []
+    def read_into(self, start: int, out: NDArray[Any]) -> None:
+        """Write the frames from `start` on into memory at hand: one copy, no more.
+
+        Parameters
+        ----------
+        start : int
+            First frame.
+        out : array (N, Y, X)
+            Contiguous and of `dtype`; N frames from `start` on must be there.
+        """
+        stop = start + len(out)
+        if start == stop:
+            return
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
         for run, begin in zip(self._runs[first:], self._starts[first:-1].tolist(), strict=True):
             if begin >= stop:
                 break
-            part = run.read(max(start - begin, 0), min(stop - begin, len(run)))
-            if not part.dtype.isnative:
-                part = part.byteswap(inplace=True).view(self.dtype)
-            parts.append(part)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+            low, high = max(start, begin), min(stop, begin + len(run))
+            part = out[low - start : high - start]
+            run.fill(low - begin, part.view(run.dtype))
+            if not run.dtype.isnative:
+                part.byteswap(inplace=True)
+
+    def _read(self, start: int, stop: int) -> NDArray[Any]:
+        out = np.empty((max(stop - start, 0), *self.shape[1:]), dtype=self.dtype)
+        self.read_into(start, out)
+        return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -9,6 +11,7 @@ import numpy as np
 
 from napari_dilatedloc.files import replacing
 from napari_dilatedloc.io.columns import TableError
+from napari_dilatedloc.io.rows import append, extendable
 from napari_dilatedloc.table import Localizations, TableInfo
 
 FORMAT, VERSION = "dilatedloc-localizations", 1
@@ -49,9 +52,15 @@ def read(path: Path, pixel_size_nm: float | None) -> tuple[Localizations, TableI
     )
 
 
-def write(path: Path, localizations: Localizations, info: TableInfo) -> list[Path]:
+def files(path: Path) -> list[Path]:
+    """Files of a table."""
+    return [path]
+
+
+@contextmanager
+def writing(path: Path, info: TableInfo) -> Iterator[_Writer]:
     """Write one dataset a column; `shape` (height, width) and the rest are attributes."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, h5py.File(temporary, "w", rdcc_nbytes=2**20) as file:
         file.attrs["format"] = FORMAT
         file.attrs["version"] = VERSION
         file.attrs["pixel_size_nm"] = float(info.pixel_size_nm)
@@ -59,8 +68,23 @@ def write(path: Path, localizations: Localizations, info: TableInfo) -> list[Pat
             file.attrs["shape"] = np.array(info.shape, dtype=np.int64)
         if info.n_frames is not None:
             file.attrs["n_frames"] = int(info.n_frames)
-        for name in localizations.column_names():
-            values = getattr(localizations, name)
+        yield _Writer(file)
+
+
+class _Writer:
+    """Makes the datasets with the first piece and adds the others to them."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._file = file
+        self._columns: dict[str, h5py.Dataset] = {}
+
+    def add(self, piece: Localizations, *, last: bool) -> None:
+        for name in piece.column_names():
+            values = getattr(piece, name)
+            if name in self._columns:
+                append(self._columns[name], values)
+                continue
             filters = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-            file.create_dataset(name, data=values, **(filters if len(values) else {}))
-    return [path]
+            self._columns[name] = extendable(
+                self._file, name, values, last=last, **(filters if len(values) else {})
+            )

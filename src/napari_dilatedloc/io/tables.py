@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
 import h5py
 
-from napari_dilatedloc.io import challenge, native, picasso, thunderstorm
+from napari_dilatedloc.io import challenge, native, parquet, picasso, thunderstorm
 from napari_dilatedloc.io.columns import TableError, read_header
+from napari_dilatedloc.io.rows import TableWriter
 from napari_dilatedloc.table import Emitters, Localizations, TableInfo
 
-__all__ = ["TableError", "can_read", "read_table", "read_truth", "write_table", "write_truth"]
+__all__ = [
+    "TableError",
+    "TableWriter",
+    "can_read",
+    "open_table",
+    "read_table",
+    "read_truth",
+    "table_files",
+    "write_table",
+    "write_truth",
+]
 
-Kind = Literal["thunderstorm", "picasso", "native"]
-Writer = Callable[[Path, Localizations, TableInfo], list[Path]]
+Kind = Literal["thunderstorm", "picasso", "native", "parquet"]
 
-WRITERS: dict[Kind, Writer] = {
-    "thunderstorm": thunderstorm.write,
-    "picasso": picasso.write,
-    "native": native.write,
+FORMATS: dict[Kind, ModuleType] = {
+    "thunderstorm": thunderstorm,
+    "picasso": picasso,
+    "native": native,
+    "parquet": parquet,
 }
-KIND_OF_SUFFIX: dict[str, Kind] = {".csv": "thunderstorm", ".hdf5": "picasso", ".h5": "native"}
+KIND_OF_SUFFIX: dict[str, Kind] = {
+    ".csv": "thunderstorm",
+    ".hdf5": "picasso",
+    ".h5": "native",
+    ".parquet": "parquet",
+}
 
 
 def read_table(
@@ -34,7 +51,7 @@ def read_table(
     Parameters
     ----------
     path : str or Path
-        ThunderSTORM or Challenge CSV, Picasso HDF5, or our own HDF5.
+        ThunderSTORM or Challenge CSV, Picasso HDF5, or our own HDF5 or Parquet.
     pixel_size_nm : float, optional
         Camera pixel, nm; a CSV does not know it, elsewhere it overrules the file.
 
@@ -70,34 +87,67 @@ def read_table(
 def write_table(
     path: str | Path, localizations: Localizations, info: TableInfo, *, kind: Kind | None = None
 ) -> list[Path]:
-    """Write localizations, each file whole or not at all.
-
-    Parameters
-    ----------
-    path : str or Path
-        The suffix decides: ``.csv`` ThunderSTORM, ``.hdf5`` Picasso, ``.h5`` our own.
-    localizations : Localizations
-        Rows are written in the given order.
-    info : TableInfo
-        Pixel size, shape and number of frames of the movie.
-    kind : {"thunderstorm", "picasso", "native"}, optional
-        Overrules the suffix.
+    """Write localizations at hand, as `open_table` does.
 
     Returns
     -------
     list of Path
         The files written; Picasso's are two.
     """
+    with open_table(path, info, kind=kind) as writer:
+        writer.write(localizations)
+    return writer.files
+
+
+@contextmanager
+def open_table(
+    path: str | Path, info: TableInfo, *, kind: Kind | None = None
+) -> Iterator[TableWriter]:
+    """Write localizations part by part, in constant memory.
+
+    Each file appears whole when the block ends; if an error ends it, all stays as it was. What is
+    written does not depend on the parts in which it came.
+
+    Parameters
+    ----------
+    path : str or Path
+        The suffix decides: ``.csv`` ThunderSTORM, ``.hdf5`` Picasso, ``.h5`` and ``.parquet``
+        our own.
+    info : TableInfo
+        Pixel size, shape and number of frames of the movie.
+    kind : {"thunderstorm", "picasso", "native", "parquet"}, optional
+        Overrules the suffix.
+
+    Yields
+    ------
+    TableWriter
+        Its `write` takes localizations, whose order is kept; `files` are those that will be there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_dilatedloc.table import Localizations, TableInfo
+    >>> path = Path(tempfile.mkdtemp()) / "locs.parquet"
+    >>> with open_table(path, TableInfo(pixel_size_nm=100.0)) as writer:
+    ...     for frame in range(3):
+    ...         writer.write(Localizations.from_columns(frame=[frame], x=[3.0], y=[7.0]))
+    >>> read_table(path)[0].frame.tolist()
+    [0, 1, 2]
+    """
     path = Path(path)
-    kind = kind or KIND_OF_SUFFIX.get(path.suffix.lower())
-    if kind not in WRITERS:
-        raise TableError(
-            f"cannot write a table as {path.name}; expected .csv (ThunderSTORM), .hdf5 (Picasso) "
-            "or .h5 (full precision)"
-        )
+    module = _written_by(path, kind)
     if not info.pixel_size_nm > 0:
-        raise TableError(f"pixel_size_nm must be positive, got {info.pixel_size_nm}")
-    return WRITERS[kind](path, localizations, info)
+        raise TableError(f"pixel_size_nm must be positive, got {info.pixel_size_nm}; give it in nm")
+    with module.writing(path, info) as sink:
+        writer = TableWriter(sink, module.files(path))
+        yield writer
+        writer.close()
+
+
+def table_files(path: str | Path, *, kind: Kind | None = None) -> list[Path]:
+    """Files that a table of this name will have; `TableError` if it cannot be written so."""
+    files: list[Path] = _written_by(Path(path), kind).files(Path(path))
+    return files
 
 
 def read_truth(path: str | Path, *, pixel_size_nm: float | None) -> Emitters:
@@ -142,6 +192,17 @@ def can_read(path: str | Path) -> bool:
         return False
 
 
+def _written_by(path: Path, kind: Kind | None) -> ModuleType:
+    """Module of the format that writes this name."""
+    kind = kind or KIND_OF_SUFFIX.get(path.suffix.lower())
+    if kind not in FORMATS:
+        raise TableError(
+            f"cannot write a table as {path.name}; expected .csv (ThunderSTORM), .hdf5 (Picasso), "
+            ".h5 or .parquet (full precision)"
+        )
+    return FORMATS[kind]
+
+
 def _format(path: Path) -> ModuleType | None:
     """Module of the format, or None; raises `TableError` if there is no such file."""
     if not path.is_file():
@@ -152,6 +213,8 @@ def _format(path: Path) -> ModuleType | None:
             if module.is_header(names):
                 return module
         return None
+    if parquet.is_file(path):
+        return parquet
     if not h5py.is_hdf5(path):
         return None
     try:
@@ -175,5 +238,5 @@ def _unknown(path: Path) -> str:
         )
     return (
         f"{path.name} is no table of localizations; expected ThunderSTORM .csv, Picasso .hdf5 or "
-        "our own .h5"
+        "our own .h5 or .parquet"
     )

@@ -1,15 +1,16 @@
 """What a movie holds: background, photons, density, lifetime and z.
 
-What a threshold lets one see is not what is there: dim molecules are missed, neighbours are taken
-for one, a molecule that switches on halfway looks half as bright. Instead of a formula for each,
-frames are simulated with the first guess, looked at in just the same way, and the guess is moved
-by what comes out different (indirect inference: Gourieroux, Monfort & Renault, J. Appl.
-Econometrics 8, S85 (1993)). Photons are taken to be log-normal: what lies below the threshold is
-that curve's continuation.
+What a threshold lets one see is not what is there: dim molecules and those far from focus are
+missed, neighbours are taken for one, a molecule that switches on halfway looks half as bright.
+Instead of a formula for each, frames are simulated with the first guess, looked at in just the
+same way, and the guess is moved to what explains the movie's spots (indirect inference:
+Gourieroux, Monfort & Renault, J. Appl. Econometrics 8, S85 (1993); `population`). Photons are
+taken to be log-normal: what lies below the threshold is that curve's continuation.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,14 +20,21 @@ from torch import Tensor
 
 from napari_dilatedloc.config import Range
 from napari_dilatedloc.matching.look import Look, look_at
-from napari_dilatedloc.matching.resimulate import Blinking, resimulate
+from napari_dilatedloc.matching.population import (
+    SPREADS,
+    Classes,
+    Evidence,
+    gather,
+    most_likely,
+)
+from napari_dilatedloc.matching.resimulate import OUTERMOST, Blinking, resimulate
 from napari_dilatedloc.matching.sample import MovieSample
 from napari_dilatedloc.matching.templates import TemplateBank
 from napari_dilatedloc.psf.base import PSF
 
 ROUNDS = 5
-AVERAGED = 3
-"""Last rounds whose guesses are averaged, since each has the chance of its own simulation."""
+POOLED = 3
+"""Last rounds whose simulated spots count together, since each has the chance of its own."""
 FEWEST_SPOTS = 10
 SIMULATED_PIXELS = 1_000_000
 """Pixels times frames simulated at least, so that chance rules the movie's numbers alone."""
@@ -60,10 +68,10 @@ class MovieEstimate:
     lifetime_frames : float or None
         Mean on-time; None where the movie cannot tell.
     z_range_nm : tuple of float
-        Range of z that molecules lie in (2nd to 98th percentile of the fits), nm.
+        Range of z that molecules lie in, seen or not (2nd to 98th percentile), nm.
     spots, fits, pairs : int
-        Spots seen, which photons and density rest on; isolated ones fitted, which z rests on; spots
-        looked for again in the next frame, which the lifetime rests on.
+        Spots seen, which photons, density and z rest on; isolated ones fitted, which tell whether
+        the PSF fits; spots looked for again in the next frame, which the lifetime rests on.
     frames : int
         Frames looked at.
     missed : float
@@ -100,21 +108,22 @@ class Matched:
         What was measured of the movie, and of frames simulated with the estimate.
     frames : MovieSample
         The simulated frames; the first runs stand for the sample's.
-    blinking : Blinking
-        What they were simulated with.
-    bg_cells : Tensor (R, h, w)
-        Background they were simulated with.
     """
 
     estimate: MovieEstimate
     real: Look
     simulated: Look
     frames: MovieSample
-    blinking: Blinking
-    bg_cells: Tensor
 
 
-def estimate_movie(sample: MovieSample, psf: PSF, bank: TemplateBank, *, seed: int = 0) -> Matched:
+def estimate_movie(
+    sample: MovieSample,
+    psf: PSF,
+    bank: TemplateBank,
+    *,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> Matched:
     """Estimate what a sample holds, in a first guess and five rounds of simulation.
 
     Parameters
@@ -127,62 +136,60 @@ def estimate_movie(sample: MovieSample, psf: PSF, bank: TemplateBank, *, seed: i
         Of the same PSF.
     seed : int
         Same seed, same result.
+    progress : callable, optional
+        Told the share done, 0-1.
 
     Raises
     ------
     ValueError
-        If there are fewer than ten spots or none of them stands alone.
+        If there are fewer than ten spots.
     """
+    tell = progress or _silent
     real = look_at(sample, psf, bank)
-    guess = _first_guess(real, sample, psf)
+    guess = _first_guess(real, sample, psf, len(bank.z_nm))
+    classes = Classes.of(real.spots, len(bank.z_nm))
+    counts = classes.count(real.spots)
     cells = real.background.cells
     repeats = max(1, round(SIMULATED_PIXELS / sample.adu.numel()))
-    guesses: list[Blinking] = []
+    evidence: list[Evidence] = []
     for turn in range(ROUNDS):
+        tell((turn + 1) / (ROUNDS + 2))
         frames = resimulate(sample, cells, guess, psf, repeats=repeats, seed=seed + turn)
-        seen = look_at(frames, psf, bank)
-        guess = _moved(guess, real, seen)
-        guesses.append(guess)
+        seen = look_at(frames.sample, psf, bank, fitted=False)
+        evidence.append(gather(seen.spots, frames, guess, classes, real.pixels / seen.pixels))
+        guess = replace(
+            most_likely(counts, evidence[-POOLED:], guess),
+            lifetime_frames=_lifetime(guess.lifetime_frames, real, seen),
+        )
         bias = seen.background.cells - cells.clamp_min(0).repeat(repeats, 1, 1)
         cells = real.background.cells - bias.median()
-    guess = _mean(guesses[-AVERAGED:])
+    tell((ROUNDS + 1) / (ROUNDS + 2))
     frames = resimulate(sample, cells, guess, psf, repeats=repeats, seed=seed + ROUNDS)
-    seen = look_at(frames, psf, bank)
+    seen = look_at(frames.sample, psf, bank)
+    tell(1.0)
     estimate = _summary(real, seen, sample, guess, cells, psf.config.pixel_size_nm)
-    return Matched(estimate, real, seen, frames, guess, cells)
+    return Matched(estimate, real, seen, frames.sample)
 
 
-def _first_guess(real: Look, sample: MovieSample, psf: PSF) -> Blinking:
-    """What the movie shows at first sight."""
+def _first_guess(real: Look, sample: MovieSample, psf: PSF, slices: int) -> Blinking:
+    """What the movie shows at first sight, at all heights alike."""
     if len(real.spots) < FEWEST_SPOTS:
         raise ValueError(
             f"expected spots in the movie, found {len(real.spots)} in {sample.frames} frames; "
             "choose frames with molecules (--frames), and check PSF, baseline and gain"
         )
-    light = real.log_photons
-    if light is None or real.fit is None:
-        raise ValueError(
-            f"expected spots that stand alone to fit, found none among {len(real.spots)}; choose "
-            "frames with fewer molecules (--frames)"
-        )
     area_um2 = (psf.config.pixel_size_nm / 1000) ** 2
+    # on the lower side are those that shine for part of a frame
+    middle, high = np.quantile(np.log(real.spots.photons), (0.5, 0.9))
+    edges = np.linspace(*psf.config.z_range_nm, slices + 1)
     return Blinking(
         density_per_um2=1.3 * real.per_pixel / area_um2,
-        median_photons=float(np.exp(light[0])),
-        spread=float(np.clip(light[1], 0.05, 1.5)),
+        median_photons=float(np.exp(middle)),
+        spread=float(np.clip((high - middle) / 1.2816, *SPREADS)),
         lifetime_frames=_odds(real.again) if real.asked else DEFAULT_LIFETIME_FRAMES,
-        z_quantiles_nm=_z_quantiles(real, psf.config.z_range_nm),
+        z_edges_nm=tuple(float(z) for z in edges),
+        z_shares=(1 / slices,) * slices,
     )
-
-
-def _z_quantiles(look: Look, whole: Range) -> tuple[float, ...]:
-    """Where good fits lie, without the outermost 2%; the PSF's range, evenly, if they are few."""
-    if look.fit is None or look.fit.good.sum() < FEWEST_SPOTS:
-        return whole
-    z_nm = look.fit.fit.z_nm[look.fit.good]
-    steps = int(np.clip(len(z_nm) // 5, 2, 20)) + 1
-    found = np.quantile(z_nm, np.linspace(0.02, 0.98, steps))
-    return tuple(float(z) for z in found)
 
 
 def _odds(share: float) -> float:
@@ -194,39 +201,16 @@ def _odds(share: float) -> float:
     return float(np.clip(share / (1 - share), 0.1, LONGEST_FRAMES))
 
 
-def _moved(guess: Blinking, real: Look, seen: Look) -> Blinking:
-    """Guess moved by the ratio of what the movie shows to what the simulation shows."""
-    light, light_seen = real.log_photons, seen.log_photons
-    median, spread = guess.median_photons, guess.spread
-    if light is not None and light_seen is not None:
-        median *= float(np.exp(np.clip(0.8 * (light[0] - light_seen[0]), -1.0, 1.0)))
-        spread = float(np.clip(spread + 0.7 * (light[1] - light_seen[1]), 0.05, 1.5))
-    life = guess.lifetime_frames
-    if real.asked and seen.asked:
-        life *= float(np.clip(_odds(real.again) / _odds(seen.again), 1 / 3, 3.0))
-    more = real.per_pixel / seen.per_pixel if seen.per_pixel > 0 else 3.0
-    return replace(
-        guess,
-        density_per_um2=guess.density_per_um2 * float(np.clip(more, 1 / 3, 3.0)),
-        median_photons=median,
-        spread=spread,
-        lifetime_frames=float(np.clip(life, 0.1, LONGEST_FRAMES)),
-    )
+def _lifetime(guess: float, real: Look, seen: Look) -> float:
+    """On-time (frames) moved by the ratio of what the movie shows to what the simulation shows."""
+    if not (real.asked and seen.asked):
+        return guess
+    moved = guess * float(np.clip(_odds(real.again) / _odds(seen.again), 1 / 3, 3.0))
+    return float(np.clip(moved, 0.1, LONGEST_FRAMES))
 
 
-def _mean(guesses: list[Blinking]) -> Blinking:
-    """Geometric mean."""
-
-    def mean(name: str) -> float:
-        return float(np.exp(np.mean([np.log(getattr(guess, name)) for guess in guesses])))
-
-    return replace(
-        guesses[-1],
-        density_per_um2=mean("density_per_um2"),
-        median_photons=mean("median_photons"),
-        spread=mean("spread"),
-        lifetime_frames=mean("lifetime_frames"),
-    )
+def _silent(share: float) -> None:
+    """Progress nobody looks at."""
 
 
 def _summary(
@@ -246,13 +230,28 @@ def _summary(
         dimmest=float(np.quantile(real.spots.photons, 0.05)),
         density_per_um2=_densities(real, sample, guess.density_per_um2),
         lifetime_frames=guess.lifetime_frames if real.asked >= FEWEST_SPOTS else None,
-        z_range_nm=guess.z_range_nm,
+        z_range_nm=_z_range(real, guess),
         spots=len(real.spots),
         fits=int(real.fit.good.sum()) if real.fit is not None else 0,
         pairs=real.asked,
         frames=sample.frames,
         missed=float(np.clip(missed, 0.0, 1.0)),
     )
+
+
+def _z_range(real: Look, guess: Blinking) -> Range:
+    """2nd and 98th percentile of z, nm: of good fits, each for its share of its slice's molecules.
+
+    Fits are finer than slices, but mostly of molecules near focus, which are easier to see.
+    """
+    if real.fit is None or real.fit.good.sum() < FEWEST_SPOTS:
+        return guess.z_range_nm
+    z_nm = np.sort(real.fit.fit.z_nm[real.fit.good])
+    where = np.searchsorted(guess.z_edges_nm[1:-1], z_nm)
+    weight = np.asarray(guess.z_shares)[where] / np.bincount(where)[where]
+    reached = (np.cumsum(weight) - 0.5 * weight) / weight.sum()
+    low, high = np.interp([OUTERMOST, 1 - OUTERMOST], reached, z_nm)
+    return float(low), float(high)
 
 
 def _densities(real: Look, sample: MovieSample, mean: float) -> Spread:

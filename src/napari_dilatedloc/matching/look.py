@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,7 +33,7 @@ class Look:
     spots : Spots
         Above the threshold.
     fit : FirstFit or None
-        Of isolated spots; None if there is none.
+        Of isolated spots; None if there is none, or none was asked for.
     again : float
         Share of bright spots seen again in the next frame.
     asked : int
@@ -55,23 +54,8 @@ class Look:
         """Spots per pixel and frame."""
         return len(self.spots) / self.pixels
 
-    @property
-    def log_photons(self) -> tuple[float, float] | None:
-        """Median and spread of log photons; None if few spots.
 
-        The spread is the standard deviation that the upper side tells (90th percentile): on the
-        lower side are those that shine for part of a frame.
-
-        Of all spots, as the filters see them: they are several times as many as those that stand
-        alone to be fitted, which matters more than a bias that simulated frames share.
-        """
-        if len(self.spots) < 5:
-            return None
-        middle, high = np.quantile(np.log(self.spots.photons), (0.5, 0.9))
-        return float(middle), float(high - middle) / 1.2816
-
-
-def look_at(sample: MovieSample, psf: PSF, bank: TemplateBank) -> Look:
+def look_at(sample: MovieSample, psf: PSF, bank: TemplateBank, *, fitted: bool = True) -> Look:
     """Find background and spots, fit those that stand alone, and see how long they stay.
 
     Parameters
@@ -82,6 +66,8 @@ def look_at(sample: MovieSample, psf: PSF, bank: TemplateBank) -> Look:
         A fast one (`psf.compile.compile_psf`).
     bank : TemplateBank
         Of the same PSF.
+    fitted : bool
+        Whether isolated spots are fitted, which takes half of the time.
     """
     photons = sample.photons
     noise = pixel_noise(photons)
@@ -89,8 +75,11 @@ def look_at(sample: MovieSample, psf: PSF, bank: TemplateBank) -> Look:
     spots = find_spots(photons, rough, noise, bank)
     light = _light(spots, psf, bank, sample)
     background = clear_background(photons, light, noise)
-    camera_noise = sample.chip.noise
-    fit = fit_isolated(photons, sample.origin, spots, psf, bank, camera_noise)
+    fit = (
+        fit_isolated(photons, sample.origin, spots, psf, bank, sample.chip.noise)
+        if fitted
+        else None
+    )
     again, asked = persistence(spots, photons.shape[1])
     return Look(background, spots, fit, again, asked, photons.numel())
 
@@ -105,7 +94,7 @@ def _light(spots: Spots, psf: PSF, bank: TemplateBank, sample: MovieSample) -> T
         y=torch.from_numpy(spots.y).float(),
         x=torch.from_numpy(spots.x).float(),
         z_nm=bank.z_nm[torch.from_numpy(spots.plane)],
-        photons=torch.from_numpy(spots.photons.astype(np.float32)),
+        photons=torch.from_numpy(spots.photons).float(),
     )
     with torch.no_grad():
         return render_emitters(psf, emitters, runs, length, sample.size, sample.origin)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from napari_dilatedloc.camera import build_camera
@@ -17,11 +19,17 @@ from napari_dilatedloc.matching.verdicts import (
     camera_verdicts,
     frame_verdicts,
     gain_factor,
+    photons_per_adu,
     psf_verdicts,
 )
 from napari_dilatedloc.psf.base import PSF
 from napari_dilatedloc.psf.compile import compile_psf
 from napari_dilatedloc.psf.verdict import Verdict
+
+WORST_FIRST = MappingProxyType({"problem": 0, "warning": 1, "ok": 2})
+
+Progress = Callable[[str, float], None]
+"""Told what is being done and which share of all is done, 0-1."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ def match_movie(
     frames: tuple[int, int] | None = None,
     base: TrainingConfig | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> MovieMatch:
     """Estimate what training must cover for a movie, and compare simulated frames with it.
 
@@ -80,19 +89,31 @@ def match_movie(
         Settings to start from; a verdict says where they do not cover the movie.
     seed : int
         Same seed, same result.
+    progress : callable, optional
+        Told ``(what, share done)`` every few seconds; one that raises ends it.
 
     Raises
     ------
     ValueError
         If this is no movie, or holds no spots to learn from.
     """
-    psf = compile_psf(psf)
+    tell = progress or _silent
+    tell("reading frames", 0.0)
     window = max(WINDOW_PX, round(2.5 * psf.config.roi_size))
     sample = take_sample(movie, build_camera(camera), frames=frames, window_px=window)
+    tell("compiling the PSF", 0.02)
+    psf = compile_psf(psf)
     bank = template_bank(psf)
-    matched = estimate_movie(sample, psf, bank, seed=seed)
-    per_adu = float(sample.chip.to_photons(sample.chip.baseline + 1).median())
-    comparison = compare(sample.photons, matched.frames.photons, max(per_adu, 0.0))
+    tell("finding spots", 0.1)
+    matched = estimate_movie(
+        sample,
+        psf,
+        bank,
+        seed=seed,
+        progress=lambda share: tell("simulating frames like them", 0.1 + 0.7 * share),
+    )
+    comparison = compare(sample.photons, matched.frames.photons, photons_per_adu(sample.chip))
+    tell("turning the PSF", 0.8)
     orientation = find_orientation(sample, matched.real.fit, psf, bank)
     gain = gain_factor(sample, matched)
     verdicts = [
@@ -100,12 +121,16 @@ def match_movie(
         *psf_verdicts(matched, psf, orientation, gain or 1.0, pixel_size_nm),
         *frame_verdicts(matched, comparison, base.simulation if base is not None else None),
     ]
-    order = {"problem": 0, "warning": 1, "ok": 2}
+    tell("done", 1.0)
     return MovieMatch(
         estimate=matched.estimate,
         config=training_config(matched.estimate, camera, psf.config.z_range_nm, base),
-        verdicts=tuple(sorted(verdicts, key=lambda v: order[v.level])),
+        verdicts=tuple(sorted(verdicts, key=lambda verdict: WORST_FIRST[verdict.level])),
         comparison=comparison,
         real=sample,
         matched=matched,
     )
+
+
+def _silent(what: str, share: float) -> None:
+    """Progress nobody looks at."""

@@ -154,8 +154,7 @@ def _images(psf: PSF) -> Tensor:
     z_nm = torch.linspace(*psf.config.z_range_nm, 61)
     zeros = torch.zeros_like(z_nm)
     with torch.no_grad():
-        images = psf.rois(z_nm, zeros, zeros)
-    return images if images.shape[1] % 2 else images[:, 1:, 1:]
+        return psf.rois(z_nm, zeros, zeros)
 
 
 def _distance(images: Tensor, turned: Tensor) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_dilatedloc.config import Range, SimulationConfig
@@ -14,8 +15,11 @@ from napari_dilatedloc.matching.background import spread_cells
 from napari_dilatedloc.matching.sample import MovieSample
 from napari_dilatedloc.psf.base import PSF
 from napari_dilatedloc.simulation.distributions import Z_95
-from napari_dilatedloc.simulation.emitters import sample_emitters
+from napari_dilatedloc.simulation.emitters import EmitterBatch, sample_emitters
 from napari_dilatedloc.simulation.simulator import render_emitters
+
+OUTERMOST = 0.02
+"""Part of the molecules that the range of z leaves out at each end."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +34,24 @@ class Blinking:
         Of a molecule fully on in a frame: median, and standard deviation of the logarithm.
     lifetime_frames : float
         Mean on-time.
-    z_quantiles_nm : tuple of float
-        Quantiles of z at even steps of probability, the two ends included.
+    z_edges_nm : tuple of float
+        Bounds of the slices of z, ascending.
+    z_shares : tuple of float
+        Part of the molecules in each slice, evenly within it; the sum is 1.
     """
 
     density_per_um2: float
     median_photons: float
     spread: float
     lifetime_frames: float
-    z_quantiles_nm: tuple[float, ...]
+    z_edges_nm: tuple[float, ...]
+    z_shares: tuple[float, ...]
 
     @property
     def z_range_nm(self) -> Range:
-        """Smallest and largest z, nm."""
-        return self.z_quantiles_nm[0], self.z_quantiles_nm[-1]
+        """2nd and 98th percentile of z, nm."""
+        low, high = self.z_nm(np.array([OUTERMOST, 1 - OUTERMOST]))
+        return float(low), float(high)
 
     @property
     def photons(self) -> Range:
@@ -51,21 +59,35 @@ class Blinking:
         factor = math.exp(Z_95 * self.spread)
         return self.median_photons / factor, self.median_photons * factor
 
-    def config(self) -> SimulationConfig:
-        """Settings that draw such molecules; the background is not used."""
-        return SimulationConfig(
-            density_per_um2=(self.density_per_um2, self.density_per_um2),
-            photons=self.photons,
-            photon_distribution="lognormal",
-            lifetime_frames=self.lifetime_frames,
-            z_range_nm=self.z_range_nm,
-            min_photons=0.0,
-        )
+    def z_nm(self, probability: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Quantiles of z, nm."""
+        reached = np.concatenate([[0.0], np.cumsum(self.z_shares)])
+        quantiles: NDArray[np.float64] = np.interp(probability, reached, self.z_edges_nm)
+        return quantiles
+
+
+@dataclass(frozen=True)
+class Resimulated:
+    """Simulated frames and their truth.
+
+    Attributes
+    ----------
+    sample : MovieSample
+        The frames.
+    emitters : EmitterBatch
+        One entry per molecule per frame; ``movie`` is the run, ``frame`` that of the run.
+    full_photons : Tensor (N,)
+        Photons a frame the molecule of each entry has when it is fully on.
+    """
+
+    sample: MovieSample
+    emitters: EmitterBatch
+    full_photons: Tensor
 
 
 def resimulate(
     sample: MovieSample, cells: Tensor, blinking: Blinking, psf: PSF, *, repeats: int, seed: int
-) -> MovieSample:
+) -> Resimulated:
     """Frames like those of a sample.
 
     Parameters
@@ -86,29 +108,49 @@ def resimulate(
     generator = torch.Generator().manual_seed(seed)
     runs, length = sample.adu.shape[:2]
     origin = sample.origin.repeat(repeats, 1)
-    emitters = sample_emitters(
-        blinking.config(),
-        movies=runs * repeats,
-        frames=length,
-        size=sample.size,
-        margin=psf.config.roi_size // 2,
-        z_range_nm=(0.0, 1.0),  # a probability, which the quantiles turn into z
-        pixel_size_nm=psf.config.pixel_size_nm,
-        generator=generator,
+    emitters, full_photons = _molecules(
+        blinking, runs * repeats, length, sample.size, psf, generator
     )
-    z_nm = np.interp(
-        emitters.z_nm.numpy(),
-        np.linspace(0, 1, len(blinking.z_quantiles_nm)),
-        blinking.z_quantiles_nm,
-    )
-    emitters = replace(emitters, z_nm=torch.from_numpy(z_nm.astype(np.float32)))
     bg = spread_cells(cells.clamp_min(0), sample.size).repeat(repeats, 1, 1, 1)
     with torch.no_grad():
         light = render_emitters(psf, emitters, runs * repeats, length, sample.size, origin)
     camera = sample.chip.at(origin, sample.size)
-    return replace(
+    frames = replace(
         sample,
         adu=camera.to_adu(light + bg, generator),
         origin=origin,
         first_frame=sample.first_frame * repeats,
     )
+    return Resimulated(frames, emitters, full_photons)
+
+
+def _molecules(
+    blinking: Blinking,
+    runs: int,
+    length: int,
+    size: tuple[int, int],
+    psf: PSF,
+    generator: torch.Generator,
+) -> tuple[EmitterBatch, Tensor]:
+    """Emitters of all runs, and the photons each entry's molecule has when it is fully on."""
+    density = blinking.density_per_um2
+    emitters = sample_emitters(
+        SimulationConfig(
+            density_per_um2=(density, density),
+            photons=(1.0, 1.0),  # gives the part of the frame each molecule is on
+            lifetime_frames=blinking.lifetime_frames,
+            min_photons=0.0,
+        ),
+        movies=runs,
+        frames=length,
+        size=size,
+        margin=psf.config.roi_size // 2,
+        z_range_nm=(0.0, 1.0),  # a probability, which the guess turns into z
+        pixel_size_nm=psf.config.pixel_size_nm,
+        generator=generator,
+    )
+    molecules = int(emitters.id.max()) + 1 if len(emitters.id) else 0
+    normal = torch.randn(molecules, generator=generator)[emitters.id]
+    full = blinking.median_photons * torch.exp(blinking.spread * normal)
+    z_nm = torch.from_numpy(blinking.z_nm(emitters.z_nm.numpy()).astype(np.float32))
+    return replace(emitters, z_nm=z_nm, photons=emitters.photons * full), full

@@ -12,8 +12,9 @@ PHOTON_ROOM, PHOTON_ROOM_FEW = 2.0, 4.0
 """Least factor from the median of the photons to both ends of what is trained; with few spots."""
 DENSITY_MARGIN = 2.0
 LOWEST_DENSITY_PER_UM2 = 0.01
-Z_MARGIN = 0.15
-"""Part of the range of z found that is added at both ends."""
+Z_MARGIN, Z_ROOM_NM = 0.15, 50.0
+"""Part of the range of z found that is added at both ends, and the least of it: dim molecules of a
+thin layer are found that far from it."""
 WHOLE_Z = 0.7
 """From this part of the PSF's range of z on, all of it is trained."""
 FEWEST_FITS = 50
@@ -29,9 +30,9 @@ def training_config(
 
     Background and photons (5th to 95th percentile) get a factor of 1.5 at both ends, photons at
     least 2 from the median (4 with fewer than 50 spots fitted) and down to the dimmest spots
-    seen, density a factor of 2. Range of z: the PSF's, unless the movie fills
-    less than 70% of it; then what it fills and 15% of that at both ends. Photons are drawn evenly,
-    so that bright and dim molecules are learned alike. All else is left as in `base`.
+    seen, density a factor of 2. Range of z: the PSF's, unless the movie fills less than 70% of it;
+    then what it fills and 15% of that, at least 50 nm, at both ends. Photons are drawn evenly, so
+    that bright and dim molecules are learned alike. All else is left as in `base`.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def _z_range(estimate: MovieEstimate, whole: Range) -> Range | None:
     low, high = estimate.z_range_nm
     if estimate.fits < FEWEST_FITS or high - low >= WHOLE_Z * (whole[1] - whole[0]):
         return None
-    room = Z_MARGIN * (high - low)
+    room = max(Z_MARGIN * (high - low), Z_ROOM_NM)
     return max(whole[0], _rounded(low - room)), min(whole[1], _rounded(high + room))
 
 

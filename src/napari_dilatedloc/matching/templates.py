@@ -52,8 +52,6 @@ def template_bank(psf: PSF) -> TemplateBank:
     zeros = torch.zeros(planes)
     with torch.no_grad():
         images = psf.rois(z_nm, zeros, zeros).float()
-    if images.shape[1] % 2 == 0:  # the emitter lies on the middle pixel of the last odd square
-        images = images[:, 1:, 1:]
     radius = _radius(images, ENERGY)
     half = int(np.ceil(np.quantile(_radius(images, FIT_ENERGY).numpy(), 0.9))) + 1
     return TemplateBank(

@@ -1,17 +1,27 @@
-"""Probability maps to localizations, on the device."""
+"""Probability maps to localizations, on the device.
+
+Few pixels speak for a molecule, so only those and their neighbours are looked at: the map of
+logits is compared once with a number, and all else happens on rows.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_dilatedloc.network.output import Prediction
+from napari_dilatedloc.config import CalibrationConfig, ScalingConfig
+from napari_dilatedloc.network.output import Prediction, activate, calibrate
 
 SEED_PROB = 0.1  # pixels below it never start a localization
 SECOND_PROB = 0.6  # a pixel beside a brighter one is a molecule of its own from here on
+
+SEED_LOGIT = math.log(SEED_PROB / (1 - SEED_PROB)) - 1e-3
+"""A little below, so that rounding keeps every pixel that `SEED_PROB` would."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +47,21 @@ class Decoded:
     sigma_photons: Tensor
 
 
-def aggregate(logit: Tensor) -> Tensor:
-    """Detection probability of each pixel's molecule, 0 where the pixel speaks for none.
+@dataclass(frozen=True)
+class Peaks:
+    """Pixels that speak for a molecule, in order of image, row, column.
+
+    ``frame``, ``row``, ``col`` are int64 (K,), ``prob`` (K,) is the probability of the molecule.
+    """
+
+    frame: Tensor
+    row: Tensor
+    col: Tensor
+    prob: Tensor
+
+
+def find_peaks(logit: Tensor, threshold: float) -> Peaks:
+    """Molecules above a detection probability.
 
     A molecule near a pixel border shares its probability among neighbours. The local maximum
     (3x3) collects it from its 4-neighbourhood; a neighbour counts as a second molecule only when
@@ -48,48 +71,90 @@ def aggregate(logit: Tensor) -> Tensor:
     ----------
     logit : Tensor (N, H, W)
         Logit of the probability map.
-
-    Returns
-    -------
-    Tensor (N, H, W)
-        Aggregated probability, 0-1.
+    threshold : float
+        Smallest probability of a molecule, 0-1.
     """
-    prob = torch.sigmoid(logit)
+    padded = F.pad(logit, (1, 1, 1, 1), value=-torch.inf)
+    height, width = padded.shape[1:]
+    flat = padded.view(-1)
+    at = torch.nonzero(flat > SEED_LOGIT)[:, 0]
+    own = flat[at]
+    beside = _beside(width, flat.device)
     # Maxima on logits: sigmoid saturates and would make ties.
-    peak = F.max_pool2d(logit[:, None], 3, stride=1, padding=1)[:, 0] == logit
+    peak = own >= flat[at[:, None] + beside].amax(1)
+    prob = torch.sigmoid(own)
     peak &= prob > SEED_PROB
     second = (prob > SECOND_PROB) & ~peak
-    alone = torch.where(second, torch.zeros_like(prob), prob)  # a molecule keeps what is its own
-    cross = prob + _neighbours(alone)
-    return torch.where(peak | second, cross.clamp(max=1.0), torch.zeros_like(cross))
+    # A molecule keeps what is its own: from here on its neighbours see nothing in its place.
+    flat[at] = torch.where(second, torch.full_like(own, -torch.inf), own)
+    up, left, right, down = torch.sigmoid(flat[at[:, None] + beside[[1, 3, 4, 6]]]).unbind(1)
+    whole = (prob + (up + down + left + right)).clamp(max=1.0)
+    kept = (peak | second) & (whole > threshold)
+    place = at[kept]
+    row = torch.div(place, width, rounding_mode="floor")
+    return Peaks(
+        frame=torch.div(row, height, rounding_mode="floor"),
+        row=row % height - 1,
+        col=place % width - 1,
+        prob=whole[kept],
+    )
 
 
 def decode(prediction: Prediction, threshold: float) -> Decoded:
     """Localizations above a detection probability, in order of image, row, column."""
-    prob = aggregate(prediction.logit)
-    frame, row, col = torch.nonzero(prob > threshold, as_tuple=True)
+    peaks = find_peaks(prediction.logit, threshold)
+    index = (peaks.frame, peaks.row, peaks.col)
+    maps = {field.name: getattr(prediction, field.name)[index] for field in fields(Prediction)}
+    return _decoded(peaks, Prediction(**maps))
 
-    def at(values: Tensor) -> Tensor:
-        return values[frame, row, col]
 
+def decode_raw(
+    raw: Tensor,
+    threshold: float,
+    *,
+    channels: Sequence[str],
+    scaling: ScalingConfig,
+    calibration: CalibrationConfig,
+) -> Decoded:
+    """What `decode` gives of raw network output; only pixels that speak get physical values.
+
+    Parameters
+    ----------
+    raw : Tensor (N, C, H, W)
+        Raw output of a network.
+    threshold : float
+        Smallest probability of a molecule, 0-1.
+    channels : sequence of str
+        Names of the C channels.
+    scaling, calibration : ScalingConfig, CalibrationConfig
+        Of the model.
+    """
+    peaks = find_peaks(raw[:, channels.index("prob")].float(), threshold)
+    rows = raw[peaks.frame, :, peaks.row, peaks.col]  # (K, C)
+    prediction = calibrate(activate(rows, channels, scaling), calibration)
+    return _decoded(peaks, prediction)
+
+
+def _decoded(peaks: Peaks, at: Prediction) -> Decoded:
+    """Localizations of peaks and what the prediction says there, each (K,)."""
     return Decoded(
-        frame=frame,
-        row=row,
-        col=col,
-        x=at(prediction.x) + col,
-        y=at(prediction.y) + row,
-        z_nm=at(prediction.z_nm),
-        photons=at(prediction.photons),
-        bg=at(prediction.bg),
-        prob=at(prob),
-        sigma_x=at(prediction.sigma_x),
-        sigma_y=at(prediction.sigma_y),
-        sigma_z_nm=at(prediction.sigma_z_nm),
-        sigma_photons=at(prediction.sigma_photons),
+        frame=peaks.frame,
+        row=peaks.row,
+        col=peaks.col,
+        x=at.x + peaks.col,
+        y=at.y + peaks.row,
+        z_nm=at.z_nm,
+        photons=at.photons,
+        bg=at.bg,
+        prob=peaks.prob,
+        sigma_x=at.sigma_x,
+        sigma_y=at.sigma_y,
+        sigma_z_nm=at.sigma_z_nm,
+        sigma_photons=at.sigma_photons,
     )
 
 
-def _neighbours(values: Tensor) -> Tensor:
-    """Sum over the four direct neighbours, (N, H, W)."""
-    padded = F.pad(values, (1, 1, 1, 1))
-    return padded[:, :-2, 1:-1] + padded[:, 2:, 1:-1] + padded[:, 1:-1, :-2] + padded[:, 1:-1, 2:]
+def _beside(width: int, device: torch.device) -> Tensor:
+    """Steps to a pixel's eight neighbours in a flat map, row by row."""
+    steps = [dy * width + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
+    return torch.tensor(steps, device=device)

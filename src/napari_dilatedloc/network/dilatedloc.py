@@ -28,6 +28,18 @@ class ConvBlock(nn.Sequential):
         )
 
 
+class ExactConv2d(nn.Conv2d):
+    """Convolution in float32 whatever the autocast.
+
+    bfloat16 has eight bits: on the way out it would round z to a 250th of the range.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) of any floating type to float32."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.to(self.weight.dtype))
+
+
 class DenseDilatedBlock(nn.Module):
     """Dense connections over dilated convolutions, fused by 1x1 and added to the input."""
 
@@ -112,7 +124,7 @@ class DilatedLoc(nn.Module):
         self.unet = UNet(width, unet)
         self.expand = ConvBlock(unet[0], 4 * head)
         self.refine = ConvBlock(head, head)
-        self.out = nn.Conv2d(head, len(self.channels), 1)
+        self.out = ExactConv2d(head, len(self.channels), 1)
         start_head(self.out, self.channels)
 
     def features(self, frames: Tensor) -> Tensor:

@@ -108,6 +108,24 @@ def _same_places(emitters: EmitterBatch) -> tuple[Tensor, Tensor]:
     return new.nonzero()[:, 0], new.long().cumsum(0) - 1
 
 
+def heights(psf: PSF, config: SimulationConfig) -> Range:
+    """Range of z that molecules are drawn from, nm: the stated one or all of the PSF's.
+
+    Beyond its range a PSF shows the last image it knows, whatever z is.
+    """
+    low, high = psf.config.z_range_nm
+    stated = config.z_range_nm
+    if stated is None:
+        return low, high
+    rounding = 1e-3 * (high - low)
+    if stated[0] < low - rounding or stated[1] > high + rounding:
+        raise ValueError(
+            f"z_range_nm of the simulation must lie within the PSF's, {low:g} to {high:g} nm, got "
+            f"{stated[0]:g} to {stated[1]:g}; narrow it, or take a PSF that reaches further"
+        )
+    return stated
+
+
 class Simulator:
     """Draws batches of movies; every call gives new ones.
 
@@ -119,17 +137,23 @@ class Simulator:
         Turns photons into counts.
     config : SimulationConfig
         Ranges to draw from.
+
+    Attributes
+    ----------
+    z_range_nm : tuple of float
+        Range molecules are drawn from, nm.
+
+    Raises
+    ------
+    ValueError
+        If molecules would lie where the PSF is not known.
     """
 
     def __init__(self, psf: PSF, camera: Camera, config: SimulationConfig) -> None:
+        self.z_range_nm = heights(psf, config)
         self.psf = fast_psf(psf).to(camera.baseline.device)
         self.camera = camera
         self.config = config
-
-    @property
-    def z_range_nm(self) -> Range:
-        """Range molecules are drawn from, nm."""
-        return self.config.z_range_nm or self.psf.config.z_range_nm
 
     def draw(
         self, movies: int, frames: int, size: tuple[int, int], generator: torch.Generator
@@ -222,7 +246,7 @@ def simulate_movie(
         frames=frames,
         size=size,
         margin=psf.config.roi_size // 2,
-        z_range_nm=config.z_range_nm or psf.config.z_range_nm,
+        z_range_nm=heights(psf, config),
         pixel_size_nm=psf.config.pixel_size_nm,
         generator=generator,
     )
@@ -248,7 +272,8 @@ def film(
     movie = np.empty((frames, *size), dtype=np.uint16)
     for start, stop, part in _chunks(emitters, frames):
         expected = render_emitters(psf, part, 1, stop - start, size)[0] + bg
-        movie[start:stop] = camera.to_adu(expected, generator).numpy().astype(np.uint16)
+        adu = camera.to_adu(expected, generator).numpy()
+        movie[start:stop] = adu.clip(max=np.iinfo(np.uint16).max)  # a file of 16 bits ends there
     return movie
 
 

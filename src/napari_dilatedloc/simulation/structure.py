@@ -35,8 +35,8 @@ def simulate_structure(
     """
     generator = torch.Generator().manual_seed(seed)
     n = round(BLINKS_PER_FRAME * frames)
-    z_half = 0.8 * psf.config.z_range_nm[1]
-    y, x, z = _on_filaments(n, size, z_half, psf.config.pixel_size_nm, generator)
+    low, high = psf.config.z_range_nm
+    y, x, z = _on_filaments(n, size, 0.4 * (high - low), psf.config.pixel_size_nm, generator)
     start = uniform(n, (-1.0, float(frames)), generator)
     on_time = torch.empty(n).exponential_(1 / LIFETIME_FRAMES, generator=generator)
     blinks = EmitterBatch(
@@ -45,7 +45,7 @@ def simulate_structure(
         id=torch.arange(n),
         y=y,
         x=x,
-        z_nm=z,
+        z_nm=z + (low + high) / 2,
         photons=uniform(n, PHOTONS, generator),
     )
     emitters = spread_over_frames(blinks, start, start + on_time, frames)
@@ -57,7 +57,7 @@ def simulate_structure(
 def _on_filaments(
     n: int, size: tuple[int, int], z_half_nm: float, pixel_size_nm: float, g: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Random places (y, x px, z nm) on gently waving filaments across the field."""
+    """Random places (y, x px, z nm about 0) on gently waving filaments across the field."""
     height, width = size
     which = torch.randint(FILAMENTS, (n,), generator=g)
     along = uniform(n, (0.06, 0.94), g)

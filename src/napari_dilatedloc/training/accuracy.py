@@ -246,13 +246,6 @@ def judge(model: Model, psf: PSF, test: StandardTest, parts: list[Localized]) ->
     return AccuracyReport(accuracy, pairs, phases, isolated, pixel_size_nm)
 
 
-def measure_accuracy(model: Model, test: StandardTest | None = None) -> AccuracyReport:
-    """Standard test of a model in one go."""
-    test = test if test is not None else standard_test(model.info)
-    psf = model_psf(model)
-    return judge(model, psf, test, list(run_test(model, psf, test)))
-
-
 def _isolated(model: Model, psf: PSF, test: StandardTest) -> IsolatedAccuracy:
     camera = build_camera(model.info.camera).typical
     data = make_isolated_set(

@@ -84,9 +84,8 @@ def batches(
         yield _take(ready)
     finally:
         stop.set()
-        while thread.is_alive():  # it may stand at a full queue
-            _drain(ready)
-            thread.join(0.05)
+        _drain(ready)  # it may stand at a full queue; now there is room for all it still makes
+        thread.join()
 
 
 def _in_turn(maker: BatchMaker, generator: torch.Generator) -> Iterator[TrainingBatch]:
@@ -100,7 +99,7 @@ def _fill(
     ready: queue.Queue[TrainingBatch | BaseException],
     stop: threading.Event,
 ) -> None:
-    own = torch.Generator().manual_seed(0)
+    own = torch.Generator()
     own.set_state(generator.get_state())
     try:
         while not stop.is_set():

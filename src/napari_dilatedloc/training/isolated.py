@@ -55,8 +55,6 @@ class IsolatedSet:
         Smallest standard deviations, nm; variances averaged over places within a pixel.
     pixel_size_nm : float
         Camera pixel, nm.
-    photons, bg : float
-        Of every molecule; per pixel.
     """
 
     adu: Tensor
@@ -67,8 +65,6 @@ class IsolatedSet:
     crlb_y_nm: Floats64
     crlb_z_nm: Floats64
     pixel_size_nm: float
-    photons: float
-    bg: float
 
 
 @dataclass(frozen=True)
@@ -186,8 +182,6 @@ def make_isolated_set(
         crlb_y_nm=y_nm,
         crlb_z_nm=z_sigma_nm,
         pixel_size_nm=psf.config.pixel_size_nm,
-        photons=photons,
-        bg=bg,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from napari_dilatedloc.config import ScalingConfig, TrainingConfig
 from napari_dilatedloc.files import replacing
+from napari_dilatedloc.psf.base import PSF
 from napari_dilatedloc.training.muon import Muon, split_parameters
 
 COUNTERS = ("step", "seconds", "cpu_seconds", "best", "rate_factor", "stale")
@@ -118,15 +120,25 @@ def from_tensors(state: TrainingState, tensors: dict[str, Tensor]) -> None:
     state.generator.set_state(tensors["generator"])
 
 
-def save_state(path: Path, state: TrainingState, config: TrainingConfig) -> None:
+def save_state(path: Path, state: TrainingState, config: TrainingConfig, psf: PSF) -> None:
     """Write a checkpoint; the old one stays until the new one is whole."""
     header = {
         "config": config.model_dump_json(),
+        "psf": fingerprint(psf),
         "scaling": state.scaling.model_dump_json(),
         "counters": json.dumps({name: getattr(state, name) for name in COUNTERS}),
     }
     with replacing(path) as partial:
         save_file(to_tensors(state), partial, metadata=header)
+
+
+def fingerprint(psf: PSF) -> str:
+    """Hash of a PSF's settings and tensors: two bead stacks often share the settings."""
+    digest = hashlib.sha256(psf.config.model_dump_json().encode())
+    for name, values in sorted(psf.tensors().items()):
+        digest.update(name.encode())
+        digest.update(values.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def read_settings(path: Path) -> TrainingConfig:
@@ -135,10 +147,15 @@ def read_settings(path: Path) -> TrainingConfig:
     return TrainingConfig.model_validate_json(header["config"])
 
 
-def load_state(path: Path, state: TrainingState, config: TrainingConfig) -> None:
-    """Fill a new state from a checkpoint of the same settings (the length may differ)."""
+def load_state(path: Path, state: TrainingState, config: TrainingConfig, psf: PSF) -> None:
+    """Fill a new state from a checkpoint of the same settings and PSF (the length may differ)."""
     header, tensors = _read(path)
     _same_settings(path, TrainingConfig.model_validate_json(header["config"]), config)
+    mark = fingerprint(psf)
+    if header.get("psf", mark) != mark:  # checkpoints had none at first
+        raise CheckpointError(
+            f"cannot resume {path}: it was begun with another PSF; give the one it began with"
+        )
     from_tensors(state, tensors)
     state.scaling = ScalingConfig.model_validate_json(header["scaling"])
     for name, value in json.loads(header["counters"]).items():

@@ -22,7 +22,7 @@ class TrainingStep:
     seconds, eta_s : float
         Time spent and time left.
     learning_rate : float
-        Of this step.
+        Of the next step.
     losses : dict of float
         Loss terms of this step.
     evaluation : Evaluation, optional

@@ -22,6 +22,7 @@ from napari_dilatedloc.inference.device import autocast_for, choose_device, fast
 from napari_dilatedloc.network.checkpoint import Model, save_model
 from napari_dilatedloc.network.output import activate, scaling_for
 from napari_dilatedloc.network.registry import as_network
+from napari_dilatedloc.network.shipped import SUFFIX, ModelFileError
 from napari_dilatedloc.psf.base import PSF
 from napari_dilatedloc.simulation.simulator import Simulator
 from napari_dilatedloc.training.batches import BatchMaker, TrainingBatch, batches
@@ -75,9 +76,10 @@ def train(
     """Train a network on simulated movies.
 
     Writes the model file `out` at every best validation and the state beside it, so that a run
-    that was killed goes on from the last validation with `resume`. A run that diverges goes back
-    to its last validation and on with half the learning rate. A run that comes to its end
-    calibrates the best model and tests it (`finish.finish_model`); one that is stopped does not.
+    that was killed goes on from the last validation with `resume`, and one that was stopped or
+    closed from its last step. A run that diverges goes back to its last validation and on with
+    half the learning rate. A run that comes to its end calibrates the best model and tests it
+    (`finish.finish_model`); one that is stopped does not.
 
     Parameters
     ----------
@@ -105,13 +107,16 @@ def train(
     ------
     FileExistsError
         If `out` exists and `resume` is not asked for: hours of training are not overwritten.
+    ModelFileError
+        If no model can be written there.
     CheckpointError
-        If there is nothing to resume, or it was begun with other settings.
+        If there is nothing to resume, or it was begun with other settings or another PSF.
     TrainingError
         If it diverges again and again.
     """
     if out.exists() and not resume:
         raise FileExistsError(f"{out} is there already; resume, or give another name or remove it")
+    _check_path(out)
     run = _Run(config, psf, out, init)
     if resume:
         run.resume()
@@ -123,9 +128,24 @@ def train(
             if pause is not None and pause.is_set():
                 time.sleep(PAUSE_S)
                 continue
-            yield run.advance(next(feed))
-    if out.exists() and not stop.is_set():
+            step = run.advance(next(feed))
+            try:
+                yield step
+            except GeneratorExit:  # the caller goes away between two steps
+                run.save()
+                raise
+    if stop.is_set():
+        run.save()
+    elif out.exists():
         yield run.finish(stop)
+
+
+def _check_path(out: Path) -> None:
+    """Refuse a model file that cannot be written before hours of training."""
+    if out.suffix != SUFFIX:
+        raise ModelFileError(f"model files end in {SUFFIX}, got {out.name}; rename the output")
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(f"cannot write {out}: no folder {out.absolute().parent}; create it")
 
 
 class _Run:
@@ -172,9 +192,14 @@ class _Run:
 
     def resume(self) -> None:
         """Go on from the checkpoint beside the model file."""
-        load_state(checkpoint_path(self.out), self.state, self.config)
+        load_state(checkpoint_path(self.out), self.state, self.config, self.psf)
         self.maker = replace(self.maker, scaling=self.state.scaling)
         self.snapshot = to_tensors(self.state)
+
+    def save(self) -> None:
+        """Write the state, unless it is that of the beginning."""
+        if self.state.step > 0:
+            save_state(checkpoint_path(self.out), self.state, self.config, self.psf)
 
     def progress(self) -> float:
         """Share of the schedule that is done."""
@@ -319,7 +344,7 @@ class _Run:
         if is_best or not self.out.exists():
             info = self._info(evaluation, isolated)
             save_model(self.out, self.state.average, info, self.psf.tensors())
-        save_state(checkpoint_path(self.out), self.state, self.config)
+        self.save()
         self.snapshot = to_tensors(self.state)
         return is_best
 

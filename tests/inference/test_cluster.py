@@ -1,0 +1,107 @@
+"""A real cluster of two worker processes gives the table of one process, also if one is killed."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from napari_dilatedloc.config import LocalizeConfig
+from napari_dilatedloc.inference.pipeline import localize
+from napari_dilatedloc.inference.record import record_of
+from napari_dilatedloc.inference.store import RunFolder
+from napari_dilatedloc.io.movie import open_movie, write_movie
+from napari_dilatedloc.io.tables import read_table
+from napari_dilatedloc.network.checkpoint import load_model
+from napari_dilatedloc.table import Localizations
+
+pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
+from napari_dilatedloc.inference.cluster import (
+    ClusterError,
+    ClusterRun,
+    connect,
+    localize_on_cluster,
+    sum_up,
+)
+
+FRAMES, TASK = 60, 6
+CONFIG = LocalizeConfig(device="cpu", engine="exact", block_frames=TASK, batch_frames=TASK)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with connect(workers=2) as client:
+        client.wait_for_workers(2)
+        yield client
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run whose folder is empty, and its movie."""
+    rng = np.random.default_rng(3)
+    adu = rng.poisson(200.0, (FRAMES, 32, 32)).astype(np.uint16)
+    for frame in adu:
+        y, x = rng.integers(6, 26, 2)
+        frame[y - 1 : y + 2, x - 1 : x + 2] += 900
+    write_movie(tmp_path / "movie.tif", adu, 100.0)
+    movie, model = open_movie(tmp_path / "movie.tif"), load_model("astigmatism")
+    record = record_of(movie, model, CONFIG, 100.0, "locs.h5")
+    folder = RunFolder.create(tmp_path / "locs.run", record)
+    path = str(tmp_path / "movie.tif")
+    return ClusterRun(path, "astigmatism", model.info.camera, CONFIG, folder)
+
+
+def alone(run):
+    movie, model = open_movie(run.movie), load_model(run.model)
+    blocks = [block.localizations for block in localize(movie.data, model, CONFIG)]
+    return Localizations.concatenate(blocks)
+
+
+def exported(run, path):
+    assert run.folder.missing() == []
+    run.folder.export(path)
+    return read_table(path)[0]
+
+
+def same(a, b):
+    assert len(a) > 20
+    for name in a.column_names():
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
+
+
+def test_equals_one_process(cluster, run, tmp_path):
+    spans = run.folder.missing(block=TASK)
+    done = list(localize_on_cluster(cluster, run, spans))
+    assert sorted((task.start, task.stop) for task in done) == spans
+    assert len({task.worker for task in done}) == 2
+    found = exported(run, tmp_path / "locs.h5")
+    same(found, alone(run))
+    report = sum_up([task.report for task in done], seconds=2.0)
+    assert report.frames == FRAMES
+    assert report.localizations == len(found)
+    assert report.frames_per_second == FRAMES / 2
+
+
+def test_a_killed_worker_is_made_up_for(cluster, run, tmp_path):
+    tasks = localize_on_cluster(cluster, run, run.folder.missing(block=TASK))
+    first = next(tasks)
+    pids = cluster.run(os.getpid)
+    os.kill(pids[first.worker], signal.SIGKILL)
+    rest = list(tasks)
+    assert len(rest) >= FRAMES // TASK - 1  # what died with its worker was done again
+    same(exported(run, tmp_path / "locs.h5"), alone(run))
+
+
+def test_a_task_that_fails_says_why(cluster, run):
+    missing = ClusterRun(
+        run.movie + ".gone.tif", run.model, run.camera, run.config, run.folder
+    )
+    with pytest.raises(Exception, match=r"gone\.tif"):
+        list(localize_on_cluster(cluster, missing, [(0, 6)]))
+
+
+def test_no_scheduler_there():
+    with pytest.raises(ClusterError, match="no dask scheduler answers"), connect(
+        scheduler="tcp://127.0.0.1:9"
+    ):
+        pass
