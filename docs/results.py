@@ -1,7 +1,7 @@
 """Make the pictures and figures of results.md.
 
-``python docs/results.py MODEL DATA`` with the model fine-tuned for the Challenge data and the
-folder of third-party data.
+``python docs/results.py CHALLENGE TETRAPOD DATA`` with the models fine-tuned for the two movies
+and the folder of third-party data.
 """
 
 import json
@@ -11,7 +11,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from napari_dilatedloc.config import LocalizeConfig, SCMOSConfig
 from napari_dilatedloc.evaluation import evaluate, match
 from napari_dilatedloc.inference.pipeline import localize
 from napari_dilatedloc.io.movie import open_movie
@@ -22,6 +21,7 @@ from napari_dilatedloc.table import Localizations
 IMAGES = Path(__file__).parent / "images"
 PIXEL_SIZE_NM = 100.0
 SHOWN_FRAMES = (5, 10, 18, 31)
+TETRAPOD_PART = (90, 130, 250, 370)  # y0, x0, y1, x1, px
 
 
 def run(movie, model, config=None):
@@ -51,14 +51,23 @@ def challenge(model_path: str, data: Path) -> None:
     figure.savefig(IMAGES / "challenge-as.png", dpi=110)
 
 
-def tetrapod(data: Path) -> None:
-    """A frame of the real tetrapod movie with what the shipped astigmatic model says of it."""
+def tetrapod(model_path: str, data: Path) -> None:
+    """A part of a frame of the real tetrapod movie, raw and with localizations coloured by z."""
     movie = open_movie(data / "tetrapod-real" / "mitochondria_frames01-25.tif").data
-    model = load_model("astigmatism").with_camera(SCMOSConfig(baseline=0.0, e_per_adu=1.0))
-    found = run(movie, model, LocalizeConfig(frames=(4, 5)))
-    figure, axis = plt.subplots(figsize=(8, 5.6), layout="constrained")
-    draw_frame(axis, np.asarray(movie[4]), found)
-    axis.set_title(f"frame 5 of 25, {len(found)} localizations")
+    found = run(movie, load_model(model_path))
+    print(json.dumps({"frames": len(movie), "localizations": len(found)}))
+    frame, (y0, x0, y1, x1) = 4, TETRAPOD_PART
+    image = np.asarray(movie[frame])
+    inside = (found.x >= x0) & (found.x < x1) & (found.y >= y0) & (found.y < y1)
+    shown = found[inside & (found.frame == frame)]
+    figure, axes = plt.subplots(1, 2, figsize=(13, 4.6), layout="constrained")
+    for axis in axes:
+        axis.imshow(image, cmap="gray", vmin=image.min(), vmax=np.percentile(image, 99.9))
+        axis.set(xlim=(x0 - 0.5, x1 - 0.5), ylim=(y1 - 0.5, y0 - 0.5), xticks=[], yticks=[])
+    dots = axes[1].scatter(shown.x, shown.y, c=shown.z_nm, cmap="turbo", s=28, edgecolors="white")
+    figure.colorbar(dots, ax=axes[1], label="z / nm")
+    axes[0].set_title(f"frame {frame + 1} of {len(movie)}")
+    axes[1].set_title(f"{len(shown)} localizations")
     figure.savefig(IMAGES / "tetrapod-real.png", dpi=110)
 
 
@@ -72,5 +81,5 @@ def draw_frame(axis, image, found, truth=None) -> None:
 
 
 if __name__ == "__main__":
-    challenge(sys.argv[1], Path(sys.argv[2]))
-    tetrapod(Path(sys.argv[2]))
+    challenge(sys.argv[1], Path(sys.argv[3]))
+    tetrapod(sys.argv[2], Path(sys.argv[3]))

@@ -102,9 +102,33 @@ def canonical(distribution):
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def names_of(requirements):
+    return {canonical(re.match(r"[\w.-]+", line)[0]) for line in requirements}
+
+
 def declared_dependencies():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return {canonical(re.match(r"[\w.-]+", line)[0]) for line in project["dependencies"]}
+    return names_of(project()["dependencies"])
+
+
+EXTRAS = {
+    "cluster": {"cluster.py", "scaling.py"},
+    "openvino": {"engine_openvino.py"},
+    "onnx": {"onnx_export.py"},
+}
+"""Optional dependencies, and the only files that may import them."""
+
+
+def test_extras_are_imported_where_they_may_be_missing():
+    for extra, files in EXTRAS.items():
+        names = names_of(project()["optional-dependencies"][extra])
+        importing = {
+            file.name for file in PACKAGE.rglob("*.py") if names & set(names_imported(file))
+        }
+        assert importing <= files, extra
 
 
 def test_every_import_is_a_declared_dependency():
@@ -117,7 +141,8 @@ def test_every_import_is_a_declared_dependency():
         for name in foreign
         if not {canonical(d) for d in providers.get(name, [])} & declared_dependencies()
     }
-    assert undeclared == set()
+    optional = [project()["optional-dependencies"][extra] for extra in EXTRAS]
+    assert undeclared <= {name for lines in optional for name in names_of(lines)}
 
 
 def test_base_dependencies_bring_no_qt_binding():

@@ -12,7 +12,6 @@ from napari_dilatedloc.config import (
     SimulationConfig,
 )
 from napari_dilatedloc.inference.afterwards import RunCheck, TableSample
-from napari_dilatedloc.inference.report import LocalizedBlock
 from napari_dilatedloc.table import Localizations
 
 SIDE = 64

@@ -93,15 +93,14 @@ def test_a_killed_worker_is_made_up_for(cluster, run, tmp_path):
 
 
 def test_a_task_that_fails_says_why(cluster, run):
-    missing = ClusterRun(
-        run.movie + ".gone.tif", run.model, run.camera, run.config, run.folder
-    )
+    missing = ClusterRun(run.movie + ".gone.tif", run.model, run.camera, run.config, run.folder)
     with pytest.raises(Exception, match=r"gone\.tif"):
         list(localize_on_cluster(cluster, missing, [(0, 6)]))
 
 
 def test_no_scheduler_there():
-    with pytest.raises(ClusterError, match="no dask scheduler answers"), connect(
-        scheduler="tcp://127.0.0.1:9"
+    with (
+        pytest.raises(ClusterError, match="no dask scheduler answers"),
+        connect(scheduler="tcp://127.0.0.1:9"),
     ):
         pass

@@ -6,8 +6,9 @@ from napari_dilatedloc.inference.transfer import REAL
 
 
 def piece(tile, first, *rows):
-    """Rows (frame, row, col) of a tile, in its own px; every other column counts up."""
+    """Rows (frame, row, col), px from the tile's first; every other column counts up."""
     whole = np.array(rows, np.int64).reshape(-1, 3).T.copy()
+    whole[1:] += np.array(tile.origin)[:, None]
     real = np.tile(np.arange(len(REAL), dtype=np.float32)[:, None], (1, whole.shape[1]))
     real[REAL.index("x")] = whole[2] + 0.25
     real[REAL.index("y")] = whole[1] - 0.25

@@ -210,6 +210,24 @@ def test_files_are_read_as_their_array_is(files, monkeypatch, name, box, block_f
         assert block.seconds > 0
 
 
+@pytest.mark.parametrize("dtype", ["<u2", ">u2", "<f4"])
+def test_a_memory_map_is_read_as_a_file(tmp_path, dtype):
+    movie = np.random.default_rng(0).integers(0, 60000, (23, 5, 6)).astype(dtype)
+    (tmp_path / "movie.raw").write_bytes(bytes(7) + movie.tobytes())
+    mapped = np.memmap(tmp_path / "movie.raw", dtype, "r", offset=7, shape=movie.shape)
+    assert isinstance(reader.frames_behind(mapped), FrameStack)
+    # parts of a map say nothing of where they begin
+    for part in (mapped[3:], mapped[:, 1:], mapped[::2], mapped.transpose(0, 2, 1)):
+        assert reader.frames_behind(part) is part
+    changed = np.memmap(tmp_path / "movie.raw", dtype, "c", offset=7, shape=movie.shape)
+    changed[4] += 1  # not in the file
+    expected = movie.copy()
+    expected[4] += 1
+    for source, truth in ((mapped, movie), (mapped[3:], movie[3:]), (changed, expected)):
+        (block,) = blocks_of(source, (0, len(truth)), 64, reach=0)
+        np.testing.assert_array_equal(block.frames[: len(truth)].float(), truth.astype("f4"))
+
+
 def test_an_array_that_was_worked_on_is_taken_as_it_is(files):
     folder, movie = files
     brighter = open_movie(folder / "plain.tif").data + np.uint16(1)
@@ -235,7 +253,8 @@ def test_a_float_file_with_nan_names_the_frame(tmp_path):
         list(blocks_of(open_movie(tmp_path / "movie.tif").data, (0, 9), 64))
 
 
-def test_dask_works_on_several_chunks_at_once(counting):
+def test_dask_works_on_several_chunks_at_once(counting, monkeypatch):
+    monkeypatch.setattr(reader, "THREADS", 2)
     together = threading.Barrier(2, timeout=20)
 
     def load(block, block_info=None):
@@ -249,7 +268,8 @@ def test_dask_works_on_several_chunks_at_once(counting):
 
 
 def test_large_chunks_are_read_one_by_one(counting, monkeypatch):
-    monkeypatch.setattr(reader, "LARGEST_READ", 8 * 5 * 6 * 2)
+    monkeypatch.setattr(reader, "THREADS", 4)
+    monkeypatch.setattr(reader, "AHEAD_BYTES", 8 * 5 * 6 * 2)
     at_work, most = [], []
 
     def load(block):

@@ -14,8 +14,8 @@ from napari_dilatedloc.psf.gaussian import GaussianPSF
 from napari_dilatedloc.simulation.simulator import simulate_movie
 
 
-def estimate(psf, camera, simulation, frames=150):
-    movie, _ = simulate_movie(psf, camera, simulation, frames=frames, size=(64, 64), seed=5)
+def estimate(psf, camera, simulation, frames=150, size=(64, 64), seed=5):
+    movie, _ = simulate_movie(psf, camera, simulation, frames=frames, size=size, seed=seed)
     sample = take_sample(movie, build_camera(camera))
     return estimate_movie(sample, psf, template_bank(psf))
 
@@ -49,20 +49,20 @@ def test_known_numbers_are_recovered(name, camera, density, photons, life, bg):
     assert found.density_per_um2.low < density < found.density_per_um2.high
 
 
-@pytest.mark.parametrize(("density", "photons"), [(0.08, (600, 3000)), (0.3, (400, 2000))])
-def test_dim_movies_are_not_taken_for_sparse_ones(density, photons):
-    """Half of the molecules or more stay below the threshold, most of them far from focus."""
+@pytest.mark.parametrize("density", [0.1, 0.3])
+def test_dim_movies_are_not_taken_for_sparse_ones(density):
+    """Most of the molecules stay below the threshold, above all those far from focus."""
     simulation = SimulationConfig(
         density_per_um2=(density, density),
-        photons=photons,
+        photons=(400, 2000),
         photon_distribution="lognormal",
-        bg=(50.0, 50.0),
+        bg=(50, 50),
     )
     psf = compile_psf(load_psf("astigmatism"))
-    found = estimate(psf, SCMOSConfig(), simulation, frames=250).estimate
-    assert found.missed > 0.4
+    found = estimate(psf, SCMOSConfig(), simulation, frames=300, size=(80, 80), seed=6).estimate
+    assert found.missed > 0.5
     assert found.density_per_um2.median == pytest.approx(density, rel=0.25)
-    assert found.photons.median == pytest.approx(np.sqrt(photons[0] * photons[1]), rel=0.25)
+    assert found.photons.median == pytest.approx(np.sqrt(400 * 2000), rel=0.25)
 
 
 @pytest.mark.parametrize("z_range_nm", [(-200.0, 200.0), (100.0, 500.0)])

@@ -40,6 +40,12 @@ def test_z_is_the_psfs_where_the_movie_fills_it_or_shows_too_little():
         assert config.simulation.z_range_nm is None
 
 
+def test_a_thin_layer_gets_room():
+    thin = ESTIMATE.__class__(**{**vars(ESTIMATE), "z_range_nm": (100.0, 140.0)})
+    config = training_config(thin, SCMOSConfig(), (-700.0, 700.0))
+    assert config.simulation.z_range_nm == (50.0, 190.0)
+
+
 def test_narrow_photons_get_room():
     narrow = ESTIMATE.__class__(
         **{**vars(ESTIMATE), "photons": Spread(1900, 2000, 2100), "dimmest": 1500}

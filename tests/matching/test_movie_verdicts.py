@@ -88,3 +88,20 @@ def test_swapped_astigmatism_is_left_to_z(movie):
     assert topics(match, "problem") == set()
     assert not next(v for v in match.verdicts if v.topic == "orientation").checked
     assert "this PSF looks the same as with z turned" in sentence(match, "z sign")
+
+
+def test_progress_is_told_and_can_end_it(movie):
+    told = []
+    match_movie(movie, GAUSSIAN, CAMERA, progress=lambda what, share: told.append((what, share)))
+    shares = [share for _, share in told]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, 1)
+    assert len({what for what, _ in told}) >= 4
+    assert len(told) > 6
+
+    def stop(what, share):
+        if share > 0.3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        match_movie(movie, GAUSSIAN, CAMERA, progress=stop)

@@ -118,6 +118,21 @@ def test_raw_output_is_read_as_the_maps_are(channels, layout):
         torch.testing.assert_close(got, want, equal_nan=True, rtol=1e-6, atol=1e-6)
 
 
+def test_maps_that_are_part_of_an_image_count_its_pixels():
+    raw = torch.randn(2, len(CHANNELS), 23, 31, generator=torch.Generator().manual_seed(1))
+    raw[:, 0] = crowded(5, n=2)
+    options = {"channels": CHANNELS, "scaling": SCALING, "calibration": CalibrationConfig()}
+    here = decode_raw(raw, 0.3, **options)
+    there = decode_raw(raw, 0.3, **options, origin=(2000, 400))
+    assert torch.equal(there.row, here.row + 2000)
+    assert torch.equal(there.col, here.col + 400)
+    # float32: 0.0001 px at 2000 px, half of it by one rounding
+    offset = activate(raw, CHANNELS, SCALING).y[here.frame, here.row, here.col].double()
+    exact = there.row.double() + offset
+    assert (there.y.double() - exact).abs().max() <= 2**-14
+    assert torch.equal(there.z_nm, here.z_nm)
+
+
 def test_a_network_that_gives_no_numbers_finds_nothing():
     raw = torch.full((1, len(CHANNELS), 8, 8), torch.nan)
     options = {"channels": CHANNELS, "scaling": SCALING, "calibration": CalibrationConfig()}

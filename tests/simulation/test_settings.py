@@ -8,6 +8,7 @@ from napari_dilatedloc.config import (
     CameraConfig,
     ConfigError,
     EMCCDConfig,
+    GaussianPSFConfig,
     SCMOSConfig,
     SimulationConfig,
     load_yaml,
@@ -78,6 +79,20 @@ def test_impossible_cameras(bad):
         parse_config(CameraConfig, bad, "camera.yaml")
     assert "correct" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_middle_of_a_roi_is_a_pixel():
+    with pytest.raises(ConfigError, match=r"roi_size: must be odd"):
+        parse_config(GaussianPSFConfig, {"roi_size": 24}, "psf.yaml")
+
+
+def test_a_sentence_names_the_file_and_the_entry_once():
+    with pytest.raises(ConfigError) as caught:
+        parse_config(SimulationConfig, {"photons": (5000, 100)}, "train.yaml")
+    assert str(caught.value) == (
+        "train.yaml: photons must be (low, high), got (5000.0, 100.0); swap the two; correct this "
+        "entry"
+    )
 
 
 def test_all_settings_travel_through_yaml(tmp_path):

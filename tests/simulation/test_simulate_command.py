@@ -40,3 +40,10 @@ def test_impossible_options_are_refused(tmp_path, psf):
         result = run("--out", tmp_path / "movie.tif", "--psf", psf, *given)
         assert result.exit_code != 0
         assert not (tmp_path / "movie.tif").exists()
+
+
+def test_a_truth_that_cannot_be_written_is_refused_before_the_movie_is(tmp_path, psf):
+    out, truth = tmp_path / "movie.tif", tmp_path / "nowhere" / "truth.csv"
+    result = run("--out", out, "--psf", psf, "--truth", truth)
+    assert "no folder" in str(result.exception)
+    assert not out.exists()

@@ -207,3 +207,29 @@ def test_patches_larger_than_the_maps_are_refused():
     simulator = Simulator(PSF, camera, DARK)
     with pytest.raises(ValueError, match="simulate a smaller field"):
         simulator.draw(2, 1, (40, 40), torch.Generator().manual_seed(0))
+
+
+def test_molecules_beyond_the_range_of_the_psf_are_refused():
+    low, high = PSF.config.z_range_nm
+    far = CONFIG.replace(z_range_nm=(low, high + 100))
+    with pytest.raises(ValueError, match="must lie within the PSF's, -700 to 700 nm"):
+        Simulator(PSF, build_camera(SCMOSConfig()), far)
+    with pytest.raises(ValueError, match="must lie within the PSF's"):
+        simulate_movie(PSF, SCMOSConfig(), far, frames=1, size=(32, 32), seed=0)
+    inner = CONFIG.replace(z_range_nm=(-100.0, 300.0))
+    assert Simulator(PSF, build_camera(SCMOSConfig()), inner).z_range_nm == (-100, 300)
+
+
+def test_counts_beyond_16_bits_saturate():
+    camera = SCMOSConfig(max_adu=1_000_000, e_per_adu=0.001)
+    bright = CONFIG.replace(bg=(200, 200), bg_structure=0)  # 180 000 ADU
+    movie, _ = simulate_movie(PSF, camera, bright, frames=1, size=(32, 32), seed=0)
+    assert movie.min() == 65535
+
+
+def test_structure_lies_in_the_range_of_the_psf_wherever_that_is():
+    above = GaussianPSF(GaussianPSFConfig(z_range_nm=(200.0, 1200.0)))
+    _, truth = simulate_structure(above, SCMOSConfig(), frames=40, size=(48, 48), seed=2)
+    assert truth.z_nm.min() > 200
+    assert truth.z_nm.max() < 1200
+    assert np.ptp(truth.z_nm) > 500

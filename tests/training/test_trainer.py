@@ -10,6 +10,7 @@ import torch
 from napari_dilatedloc.config import GaussianPSFConfig, SimulationConfig, TrainingConfig
 from napari_dilatedloc.evaluation import evaluate
 from napari_dilatedloc.network.checkpoint import load_model
+from napari_dilatedloc.network.shipped import ModelFileError
 from napari_dilatedloc.psf.gaussian import GaussianPSF
 from napari_dilatedloc.simulation.simulator import SimulatedBatch
 from napari_dilatedloc.table import Emitters, Localizations
@@ -60,16 +61,43 @@ def test_a_run_gives_steps_a_model_and_a_checkpoint(out, final):
     assert checkpoint_path(out).is_file()
 
 
-def test_resume_continues_bit_for_bit(tmp_path):
+@pytest.mark.parametrize("killed", [True, False])
+def test_resume_continues_bit_for_bit(tmp_path, killed):
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     expected = list(train(CONFIG, PSF, whole))
     run = train(CONFIG, PSF, parts)
-    for _ in range(3):  # one step past the checkpoint at step 2, then killed
+    for _ in range(3):  # one step past the checkpoint at step 2
         next(run)
-    run.close()
+    of_validation = checkpoint_path(parts).read_bytes()
+    run.close()  # this keeps the last step
+    if killed:
+        checkpoint_path(parts).write_bytes(of_validation)
+    done = 2 if killed else 3
     resumed = list(train(CONFIG, PSF, parts, resume=True))
-    assert [s.step for s in resumed] == [3, 4, 4]
-    assert [s.losses for s in resumed] == [s.losses for s in expected[2:]]
+    assert [s.step for s in resumed] == [*range(done + 1, 5), 4]
+    assert [s.losses for s in resumed] == [s.losses for s in expected[done:]]
+
+
+def test_a_run_stopped_before_its_first_validation_can_go_on(out):
+    stop = threading.Event()
+    for _ in train(CONFIG, PSF, out, stop=stop):
+        stop.set()
+    assert not out.exists()
+    assert next(train(CONFIG, PSF, out, resume=True)).step == 2
+
+
+def test_resume_refuses_another_psf(out):
+    next(train(CONFIG.replace(steps=1), PSF, out))
+    other = GaussianPSF(PSF.config.replace(sigma_nm=PSF.config.sigma_nm + 5))
+    with pytest.raises(CheckpointError, match="begun with another PSF"):
+        next(train(CONFIG, other, out, resume=True))
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path):
+    with pytest.raises(ModelFileError, match=r"end in .safetensors, got model.pt"):
+        next(train(CONFIG, PSF, tmp_path / "model.pt"))
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        next(train(CONFIG, PSF, tmp_path / "nowhere" / "model.safetensors"))
 
 
 def test_resume_refuses_other_settings(out):

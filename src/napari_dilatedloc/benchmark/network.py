@@ -92,7 +92,7 @@ def convolution_peak(device: torch.device, precision: str, repeats: int = 5) -> 
     with torch.inference_mode():
         work()
         seconds = min(_seconds(work, device) for _ in range(max(3, repeats)))
-    return 10 * flop / seconds / 1e9
+    return float(10 * flop / seconds / 1e9)
 
 
 def _one_size(

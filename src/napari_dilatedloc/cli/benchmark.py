@@ -11,13 +11,13 @@ from napari_dilatedloc.cli import benchmark_speed
 from napari_dilatedloc.cli.common import (
     Device,
     Json,
+    check_picture,
     check_writable,
     follow_rows,
     progress_bar,
     say,
     show,
 )
-from napari_dilatedloc.cli.match import check_picture
 
 benchmark = typer.Typer(
     help="Measure how fast the parts are on this machine, and how accurate a model is.",

@@ -29,6 +29,8 @@ Device = Annotated[
 
 stderr = Console(stderr=True)
 
+PICTURES = (".png", ".pdf", ".svg")
+
 
 def progress_bar() -> Progress:
     """Progress bar on standard error, with time left."""
@@ -79,6 +81,13 @@ def check_writable(path: Path) -> None:
     """Refuse an output whose folder is not there before long work begins."""
     if not path.absolute().parent.is_dir():
         raise ValueError(f"cannot write {path}: no folder {path.absolute().parent}; create it")
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a picture that cannot be written before long work begins."""
+    check_writable(path)
+    if path.suffix.lower() not in PICTURES:
+        raise ValueError(f"--figure must end in {', '.join(PICTURES)}, got {path.name!r}; rename")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import typer
 from napari_dilatedloc.cli.common import (
     Json,
     PixelSize,
+    check_picture,
     check_writable,
     parse_numbers,
     progress_bar,
@@ -21,8 +22,6 @@ from napari_dilatedloc.cli.common import (
 if TYPE_CHECKING:
     from napari_dilatedloc.config import CameraConfig, TrainingConfig
     from napari_dilatedloc.matching.match import MovieMatch
-
-PICTURES = (".png", ".pdf", ".svg")
 
 
 def match(
@@ -83,13 +82,6 @@ def match(
         save_match(figure, found, f"{movie.name} and frames simulated to match it")
     _report(found, out, as_json)
     say(f"wrote {out}{'' if figure is None else f' and {figure}'}")
-
-
-def check_picture(path: Path) -> None:
-    """Refuse a picture that cannot be written before long work begins."""
-    check_writable(path)
-    if path.suffix.lower() not in PICTURES:
-        raise ValueError(f"--figure must end in {', '.join(PICTURES)}, got {path.name!r}; rename")
 
 
 def _camera(path: Path | None, base: TrainingConfig | None) -> CameraConfig:

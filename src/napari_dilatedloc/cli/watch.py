@@ -67,7 +67,7 @@ def watch(
     from napari_dilatedloc.inference.store import begin, folder_of
     from napari_dilatedloc.inference.watch import Patience
     from napari_dilatedloc.io.growing import GrowingMovie
-    from napari_dilatedloc.io.movie import Movie
+    from napari_dilatedloc.io.movie import movie_of
     from napari_dilatedloc.io.tables import table_files
     from napari_dilatedloc.network.checkpoint import load_model
 
@@ -80,7 +80,7 @@ def watch(
     source, patience = GrowingMovie(folder), Patience(look_s, idle_s)
     first = _first_frames(source, patience)
     pixel = pixel_size_nm or trained.info.pixel_size_nm
-    record = record_of(Movie(first, pixel_size_nm, folder), trained, settings, pixel, out.name)
+    record = record_of(movie_of(first, folder, pixel_size_nm), trained, settings, pixel, out.name)
     place = folder_of(out)
     run = begin(place, _grown(record, place), resume=resume, overwrite=overwrite)
     if run.record.status == "finished":
@@ -90,7 +90,7 @@ def watch(
         warn(warnings)
         run, report = _fill(source, trained, run, patience)
         whole = source.look(over=True) or first
-        seen = identify(Movie(whole, pixel_size_nm, folder))
+        seen = identify(movie_of(whole, folder, pixel_size_nm))
         filled = run.note(movie=seen), report, False
         run = write_and_judge(whole, trained, filled, out, warnings)
     show_run(run, out, as_json)

@@ -38,6 +38,10 @@ class Matched:
     summary: str
 
 
+class _Stopped(Exception):
+    """Ends matching from inside."""
+
+
 def match_job(
     movie: Any, pixel_size_nm: float | None, psf: PSF, config: TrainingConfig, stop: Event
 ) -> Iterator[str | Matched]:
@@ -51,8 +55,14 @@ def match_job(
 
     leave_a_core_to_the_viewer()
     yield "Finding spots, and simulating frames like them…"
-    found = match_movie(movie, psf, config.camera, pixel_size_nm=pixel_size_nm)
-    if stop.is_set():
+
+    def look(_what: str, _share: float) -> None:
+        if stop.is_set():
+            raise _Stopped
+
+    try:
+        found = match_movie(movie, psf, config.camera, pixel_size_nm=pixel_size_nm, progress=look)
+    except _Stopped:
         return
     yield "Drawing real and simulated frames…"
     picture = BytesIO()

@@ -21,14 +21,16 @@ HUNGRY = 20_000
 there, nobody has to find out. (The default network needs 1 kB, `dilatedloc-2024` 13 kB.)"""
 
 PIXELS = {"cpu": 2**17}
-"""Pixels of a batch from which on a device gains nothing. On CPUs a frame of 64, 128 and 256 px
-was fastest in batches of 32, 8 and 2 to 4 frames; beyond, layers no longer find their input in the
-cache (15 to 45% slower at four times as many)."""
+"""Pixels of a batch from which on a device gains nothing. Run layer by layer on a CPU, a frame of
+64, 128 and 256 px was fastest in batches of 32, 8 and 2 frames; beyond, layers no longer find their
+input in the cache (15 to 45% slower at four times as many). OpenVINO gains 2% beyond."""
 MANY_PIXELS = 2**22
 """The same for other devices."""
 
-LEAST_FRAMES = 4
-"""Frames a batch should have even where they are large, if the network looks at neighbours."""
+FEW_FRAMES, FEW_PIXELS = 4, 2**18
+"""Where the network looks at neighbours, large frames too come so many at a time, as long as these
+pixels are not passed (0.8 s on one core of a CPU, after which Cancel is looked at). Two come in any
+case: with 256 and 512 px one frame at a time takes 20 and 12% longer than two."""
 SHARED = 0.13
 """Part of the work on a frame that is repeated where the frame is a neighbour only: that of the
 default network."""
@@ -140,7 +142,8 @@ def choose_plan(
         missing = max(0.0, max(areas) * frames - capacity)
         work = sum(areas) * (1 + SHARED * (field.window - 1) / frames)
         plans.append((missing, work, Plan(frames, side)))
-        if not missing and frames >= LEAST_FRAMES:  # smaller tiles only repeat more
+        wish = _frames(max(areas), field.window, device, math.inf, most_frames)
+        if not missing and frames >= (batch_frames or wish):  # smaller tiles only repeat more
             break
     return min(plans, key=lambda candidate: candidate[:2])[2]
 
@@ -184,6 +187,7 @@ def _frames(
 ) -> int:
     """Frames a batch as a power of two, so that blocks are cut evenly and engines see one shape."""
     useful = PIXELS.get(device.type, MANY_PIXELS) // pixels
-    wanted = max(useful, LEAST_FRAMES if window > 1 else 1)
+    few = max(2, min(FEW_FRAMES, FEW_PIXELS // pixels)) if window > 1 else 1
+    wanted = max(useful, few)
     count = max(1, int(min(wanted, capacity // pixels, most_frames)))
     return count if count == most_frames else 2 ** int(math.log2(count))

@@ -142,7 +142,7 @@ def localize_on_cluster(
         If a task fails on a worker, with the worker's reason.
     """
     if not client.scheduler_info()["workers"]:
-        client.wait_for_workers(1, timeout="60s")
+        client.wait_for_workers(1, timeout=60)
     client.register_plugin(_Crew(run), name=_Crew.name)
     futures = client.map(_task, spans, retries=RETRIES, pure=False)
     try:
@@ -174,7 +174,7 @@ def sum_up(reports: list[LocalizeReport], seconds: float) -> LocalizeReport:
     )
 
 
-class _Crew(WorkerPlugin):  # type: ignore[misc]
+class _Crew(WorkerPlugin):
     """Movie and model of a run, opened once on every worker; dask calls it a plugin."""
 
     name = "napari-dilatedloc"
@@ -193,8 +193,8 @@ class _Crew(WorkerPlugin):  # type: ignore[misc]
 def _task(span: Span) -> TaskDone:
     """Localize a span on a worker."""
     worker = get_worker()
-    crew: _Crew = worker.plugins[_Crew.name]
-    if crew.movie is None or crew.model is None:
+    crew = worker.plugins[_Crew.name]
+    if not isinstance(crew, _Crew) or crew.movie is None or crew.model is None:
         raise ClusterError(f"worker {worker.address} was not set up; start the run again")
     run = crew.run
     config = run.config.replace(frames=span, device=_device(run.config.device, worker))

@@ -13,7 +13,6 @@ from napari_dilatedloc.inference.transfer import REAL, WHOLE
 from napari_dilatedloc.table import Localizations
 
 FRAME, ROW, COL = (WHOLE.index(name) for name in ("frame", "row", "col"))
-X, Y = REAL.index("x"), REAL.index("y")
 
 
 @dataclass(frozen=True)
@@ -23,9 +22,9 @@ class Piece:
     Attributes
     ----------
     whole : array (3, K)
-        Columns `transfer.WHOLE`; frames count from the batch's first, pixels from the tile's.
+        Columns `transfer.WHOLE`; frames count from the batch's first, px are those of the frame.
     real : array (10, K)
-        Columns `transfer.REAL`, px from the tile's first.
+        Columns `transfer.REAL`, px as well.
     tile : Tile
         The tile.
     first : int
@@ -39,7 +38,7 @@ class Piece:
 
 
 def to_table(pieces: Sequence[Piece]) -> Localizations:
-    """Table in order of frame, row, column, in px of the frame; each tile gives what it owns."""
+    """Table in order of frame, row, column; each tile gives what it owns."""
     if not pieces:
         return Localizations.empty()
     whole = np.concatenate([piece.whole for piece in pieces], axis=1)
@@ -48,10 +47,7 @@ def to_table(pieces: Sequence[Piece]) -> Localizations:
     start = 0
     for piece in pieces:
         part = slice(start, start + piece.whole.shape[1])
-        y0, x0 = piece.tile.origin
-        whole[:, part] += np.array([[piece.first], [y0], [x0]])
-        real[Y, part] += y0
-        real[X, part] += x0
+        whole[FRAME, part] += piece.first
         mine[part] = piece.tile.owns(whole[ROW, part], whole[COL, part])
         start = part.stop
     if len({piece.tile for piece in pieces}) > 1:  # one tile is in order already

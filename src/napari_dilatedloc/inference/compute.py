@@ -278,6 +278,7 @@ class Computer:
                     channels=run.channels,
                     scaling=run.info.scaling,
                     calibration=run.info.calibration,
+                    origin=tile.origin,
                 )
                 block.pieces.append(Piece(*to_host(found), tile=tile, first=first))
             ended = lane.mark()

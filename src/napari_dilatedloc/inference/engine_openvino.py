@@ -88,7 +88,7 @@ class _Compiled:
 
     def __init__(self, model: ModelFor, precision: Precision) -> None:
         self._model = model
-        self._core = _openvino().Core()
+        self._core = load_openvino().Core()
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",  # one batch at a time, on all threads
             "INFERENCE_PRECISION_HINT": HINTS[precision],
@@ -160,7 +160,7 @@ def _converted(network: nn.Module, frames: Tensor) -> Any:
     By way of the front end, not `openvino.convert_model`, which takes six times as long (it traces
     twice and imports much).
     """
-    _openvino()
+    load_openvino()
     with warnings.catch_warnings(), torch.no_grad():
         # torch.jit.trace is deprecated, and it warns of sizes that become constants: whether they
         # did is checked by running another shape.
@@ -174,7 +174,8 @@ def _converted(network: nn.Module, frames: Tensor) -> Any:
     return model
 
 
-def _openvino() -> Any:
+def load_openvino() -> Any:
+    """The package, imported for the first time without its telemetry."""
     with _no_telemetry():
         return import_module("openvino")
 

@@ -51,7 +51,7 @@ __all__ = [
 # `decode` looks at a pixel's neighbours, and at theirs to tell whether they are maxima.
 DECODE_REACH_PX = 2
 
-BLOCK_BYTES = 128 * 2**20
+BLOCK_BYTES = 64 * 2**20
 """Largest buffer of the ring; frames so large that fewer fit are read fewer at a time."""
 
 RESULTS = 3

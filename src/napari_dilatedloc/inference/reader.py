@@ -14,6 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle, pairwise
+from mmap import mmap
+from pathlib import Path
 from typing import Any, Protocol
 
 import dask.array as da
@@ -25,12 +27,13 @@ from torch import Tensor
 from napari_dilatedloc.inference.ahead import AnyOf, Flag, run_ahead
 from napari_dilatedloc.inference.tiles import Box
 from napari_dilatedloc.inference.transfer import host_buffer
-from napari_dilatedloc.io.frames import FrameStack
+from napari_dilatedloc.io.frames import FrameStack, RawFrames
 from napari_dilatedloc.io.movie import MovieError
 
 LARGEST_READ = 256 * 2**20  # bytes read in one go, however large the chunks of the movie
 SMALLEST_SHARE = 8 * 2**20  # bytes below which copying is not shared among threads
-THREADS = 4
+AHEAD_BYTES = 128 * 2**20  # chunks of dask that are computed before their turn
+THREADS = min(4, os.cpu_count() or 1)
 TRAVEL_TYPES = {"u1": torch.uint8, "b1": torch.uint8, "i2": torch.int16, "u2": torch.uint16}
 
 
@@ -98,11 +101,18 @@ def read_blocks(
 
 
 def frames_behind(movie: Any) -> Any:
-    """The frames on disk behind an array of `open_movie`; any other array is given back.
+    """The frames on disk behind an array of `open_movie` or a memory map; others are given back.
 
     dask keeps what `from_array` got in its graph. Taken from there, frames go from the disk into a
-    buffer in one copy, and a slice costs no planning (3 ms each, as much as reading 10 MB).
+    buffer in one copy, and a slice costs no planning (3 ms each, as much as reading 10 MB). Pages
+    of a memory map that were looked at would count as memory of this process.
     """
+    if isinstance(movie, np.memmap) and isinstance(movie.base, mmap) and movie.mode != "c":
+        if movie.filename is None or not movie.flags.c_contiguous:
+            return movie
+        offsets = movie.offset + frame_bytes(movie) * np.arange(len(movie), dtype=np.int64)
+        shape = int(movie.shape[1]), int(movie.shape[2])
+        return FrameStack([RawFrames(Path(movie.filename), shape, movie.dtype, offsets)])
     if isinstance(movie, da.Array):
         source = movie.dask.get(f"original-{movie.name}")
         if isinstance(source, FrameStack) and source.shape == movie.shape:
@@ -142,7 +152,7 @@ class _Reader:
         shape = (min(request.block_frames, total) + shared, y1 - y0, x1 - x0)
         dtype = TRAVEL_TYPES.get(np.dtype(self.movie.dtype).str[1:], torch.float32)
         ring = cycle([host_buffer(shape, dtype, device) for _ in range(request.buffers)])
-        pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), "dilatedloc-read")
+        pool = ThreadPoolExecutor(THREADS, "dilatedloc-read")
         try:
             tail = np.empty((0, *shape[1:]))
             source = _Tap(self._pieces(pool))
@@ -182,7 +192,7 @@ class _Reader:
         # Chunks of dask may cost time to compute, so that several are worked on at once.
         cuts = list(_cuts(self.movie, start, stop, self.request.block_frames))
         longest = max(high - low for low, high in cuts)
-        ahead = LARGEST_READ // (longest * frame_bytes(self.movie))
+        ahead = AHEAD_BYTES // (longest * frame_bytes(self.movie))
         ahead = min(THREADS, ahead) if isinstance(self.movie, da.Array) else 0
         under_way: deque[Future[_Piece]] = deque()
         for low, high in cuts:

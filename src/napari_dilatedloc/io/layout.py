@@ -28,7 +28,7 @@ TIFF_SUFFIXES = (".tif", ".tiff")
 IMAGEJ_CHANNELS = 7
 """ImageJ shows at most so many channels; more of them are frames under a wrong name."""
 
-PAGES_ONLY = {"is_ome": False, "is_mmstack": False, "is_imagej": False}
+PAGES_ONLY: dict[str, Any] = {"is_ome": False, "is_mmstack": False, "is_imagej": False}
 """Options of `TiffFile` that have it believe the pages of a file, not what it says of others."""
 
 _OME_NAME = re.compile(r"(?P<base>.+)(?P<suffix>\.ome\.tiff?)", re.IGNORECASE)

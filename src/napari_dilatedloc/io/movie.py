@@ -22,7 +22,7 @@ from napari_dilatedloc.io.layout import (
     tiff_files,
 )
 
-__all__ = ["Movie", "MovieError", "check_movie", "open_movie", "write_movie"]
+__all__ = ["Movie", "MovieError", "check_movie", "movie_of", "open_movie", "write_movie"]
 
 BLOCK_BYTES = 32 * 2**20
 """Size of a dask block: few tasks, and several fit into memory beside a network."""
@@ -94,7 +94,13 @@ def open_movie(path: str | Path, *, pixel_size_nm: float | None = None) -> Movie
                 f"{path.name} is a single 2-D image {runs[0].shape}, expected a movie (T, Y, X); "
                 "open a stack, or a folder of single frames"
             )
-    stack = FrameStack(runs)
+    return movie_of(
+        FrameStack(runs), path, from_metadata if pixel_size_nm is None else float(pixel_size_nm)
+    )
+
+
+def movie_of(stack: FrameStack, path: Path, pixel_size_nm: float | None) -> Movie:
+    """Movie of frames that were found at `path`; nothing is read."""
     check_movie(stack)
     frame_bytes = stack.shape[1] * stack.shape[2] * stack.dtype.itemsize
     frames = max(1, min(stack.shape[0], BLOCK_BYTES // frame_bytes))
@@ -106,8 +112,7 @@ def open_movie(path: str | Path, *, pixel_size_nm: float | None = None) -> Movie
         asarray=False,
         meta=np.empty((0, 0, 0), dtype=stack.dtype),
     )
-    size = from_metadata if pixel_size_nm is None else float(pixel_size_nm)
-    return Movie(data, size, path)
+    return Movie(data, pixel_size_nm, path)
 
 
 def check_movie(array: Any) -> None:

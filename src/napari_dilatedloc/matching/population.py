@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 from scipy.spatial import cKDTree
 
 from napari_dilatedloc.matching.resimulate import Blinking, Resimulated
@@ -174,13 +174,12 @@ def most_likely(counts: Ints, evidence: Sequence[Evidence], guess: Blinking) -> 
         ]
     )
     step = np.array([STEP_PHOTONS, STEP_SPREAD, *np.full(len(shares), STEP_DENSITY)])
-    found = minimize(
-        lambda values: _unlikeliness(values, counts, joined),
-        start,
-        method="L-BFGS-B",
-        jac=True,
-        bounds=list(zip(start - step, start + step, strict=True)),
-    ).x
+
+    def unlikeliness(values: Floats) -> tuple[float, Floats]:
+        return _unlikeliness(values, counts, joined)
+
+    bounds = Bounds(start - step, start + step)
+    found = minimize(unlikeliness, start, method="L-BFGS-B", jac=True, bounds=bounds).x
     densities = np.exp(found[2:])
     densities = np.maximum(densities, LEAST_DENSITY * densities.mean())
     return replace(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -115,6 +115,7 @@ def decode_raw(
     channels: Sequence[str],
     scaling: ScalingConfig,
     calibration: CalibrationConfig,
+    origin: tuple[int, int] = (0, 0),
 ) -> Decoded:
     """What `decode` gives of raw network output; only pixels that speak get physical values.
 
@@ -128,11 +129,15 @@ def decode_raw(
         Names of the C channels.
     scaling, calibration : ScalingConfig, CalibrationConfig
         Of the model.
+    origin : tuple of int
+        (row, column) of the maps' first pixel in a larger image, whose pixels the result counts;
+        so positions are rounded once, wherever the maps were cut.
     """
     peaks = find_peaks(raw[:, channels.index("prob")].float(), threshold)
     rows = raw[peaks.frame, :, peaks.row, peaks.col]  # (K, C)
     prediction = calibrate(activate(rows, channels, scaling), calibration)
-    return _decoded(peaks, prediction)
+    moved = replace(peaks, row=peaks.row + origin[0], col=peaks.col + origin[1])
+    return _decoded(moved, prediction)
 
 
 def _decoded(peaks: Peaks, at: Prediction) -> Decoded:

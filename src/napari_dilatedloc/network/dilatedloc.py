@@ -148,7 +148,10 @@ class DilatedLoc(nn.Module):
         batch, time, height, width = frames.shape
         coarse = self.features(frames.reshape(-1, height, width))
         coarse = coarse.unflatten(0, (batch, time))
-        neighbours = torch.cat([coarse[:, :-2], coarse[:, 1:-1], coarse[:, 2:]], 2).flatten(0, 1)
+        # joined as images: a 5-D join would lose the channels-last order (a tenth of the speed)
+        neighbours = torch.cat(
+            [part.flatten(0, 1) for part in (coarse[:, :-2], coarse[:, 1:-1], coarse[:, 2:])], 1
+        )
         x = self.unet(self.context(self.merge(neighbours)))
         x = self.refine(F.pixel_shuffle(self.expand(x), 2))
         raw: Tensor = self.out(x).unflatten(0, (batch, time - 2))

@@ -98,4 +98,5 @@ def _write(module: nn.Module, example: Tensor, path: Path, free: dict[str, dict[
             output_names=["raw"],
             dynamic_axes=free,
         )
-    return not any(issubclass(warning.category, torch.jit.TracerWarning) for warning in seen)
+    baked = torch.jit.TracerWarning  # type: ignore[attr-defined]
+    return not any(issubclass(warning.category, baked) for warning in seen)

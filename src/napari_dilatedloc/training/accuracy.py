@@ -180,7 +180,8 @@ def standard_test(
     if emitters < 1:
         raise ValueError(f"emitters must be at least 1, got {emitters}; ask for more")
     trained = info.simulation
-    density = standard_density(info.z_range_nm) if density_per_um2 is None else density_per_um2
+    usual = _within(standard_density(info.z_range_nm), trained.density_per_um2)
+    density = usual if density_per_um2 is None else density_per_um2
     photons = _within(PHOTONS[0], trained.photons), _within(PHOTONS[1], trained.photons)
     bg = _within(BG, trained.bg)
     min_photons = min(MIN_PHOTONS, photons[1] / 14)

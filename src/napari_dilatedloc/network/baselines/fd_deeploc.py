@@ -57,7 +57,7 @@ class FDDeepLoc(nn.Module):
     def features(self, frames: Tensor) -> Tensor:
         """Features of single frames: (N, H, W) to (N, width, H, W)."""
         x = frames[:, None]
-        x = self.frame(torch.cat([x, x.new_zeros(len(x), 2, *x.shape[2:])], 1))
+        x = self.frame(torch.cat([x, x.new_zeros(x.shape[0], 2, *x.shape[2:])], 1))
         normalized: Tensor = self.norm(x[:, None])[:, 0]
         return normalized
 

@@ -126,5 +126,6 @@ def windows(features: Tensor, window: int) -> Tensor:
     Tensor (B * (T - window + 1), window * C, h, w)
     """
     count = features.shape[1] - window + 1
-    shifted = [features[:, first : first + count] for first in range(window)]
-    return torch.cat(shifted, 2).flatten(0, 1)
+    # flat first: a 5-D join would lose the channels-last order
+    shifted = [features[:, first : first + count].flatten(0, 1) for first in range(window)]
+    return torch.cat(shifted, 1)
