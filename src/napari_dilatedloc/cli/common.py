@@ -83,11 +83,11 @@ def check_writable(path: Path) -> None:
         raise ValueError(f"cannot write {path}: no folder {path.absolute().parent}; create it")
 
 
-def check_picture(path: Path) -> None:
+def check_picture(path: Path, option: str = "--figure") -> None:
     """Refuse a picture that cannot be written before long work begins."""
     check_writable(path)
     if path.suffix.lower() not in PICTURES:
-        raise ValueError(f"--figure must end in {', '.join(PICTURES)}, got {path.name!r}; rename")
+        raise ValueError(f"{option} must end in {', '.join(PICTURES)}, got {path.name!r}; rename")
 
 
 @contextmanager

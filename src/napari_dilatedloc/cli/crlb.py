@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_dilatedloc.cli.common import Json, check_writable, parse_numbers, say, show
+from napari_dilatedloc.cli.common import Json, check_picture, parse_numbers, say, show
 
 if TYPE_CHECKING:
     from napari_dilatedloc.config import PixelNoise
     from napari_dilatedloc.psf.crlb import Crlb
 
 COLUMNS = ("z nm", "x nm", "y nm", "z sigma nm", "photons", "background")
-PICTURES = (".png", ".pdf", ".svg")
 
 
 def crlb(
@@ -42,9 +41,7 @@ def crlb(
     from napari_dilatedloc.psf.build import load_psf
 
     if out is not None:
-        check_writable(out)
-        if out.suffix.lower() not in PICTURES:
-            raise ValueError(f"--out must end in {', '.join(PICTURES)}, got {out.name!r}; rename")
+        check_picture(out, "--out")
     spots = load_psf(psf)
     low, high = (
         spots.config.z_range_nm if z_range is None else parse_numbers(z_range, 2, "--z-range", ":")

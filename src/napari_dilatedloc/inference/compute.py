@@ -110,6 +110,17 @@ class BlockResult:
 
 
 @dataclass(frozen=True)
+class _Marks:
+    """Moments of a batch, in order: on a device that is busy `turn` comes long after `arrived`."""
+
+    sent: Mark
+    arrived: Mark
+    turn: Mark
+    ready: Mark
+    done: Mark
+
+
+@dataclass(frozen=True)
 class _Batch:
     """A batch under way; holds what the device works with until it is read out."""
 
@@ -118,7 +129,7 @@ class _Batch:
     stop: int
     counts: Tensor
     raws: list[tuple[Tile, Tensor]]
-    marks: tuple[Mark, Mark, Mark]  # sent off, network input ready, network done
+    marks: _Marks
     blocked_s: float  # time the host waited for the block just before
 
 
@@ -175,7 +186,7 @@ class Computer:
                 self._under_way.append(batch)
                 yield from self._read_out(self._run.lane.ahead)
             if self._under_way:  # the reader may fill this block's buffer anew from here on
-                self._run.lane.wait(self._under_way[-1].marks[1])
+                self._run.lane.wait(self._under_way[-1].marks.arrived)
         yield from self._read_out(0)
         if current is not None and current.start < current.done < current.stop:
             yield current
@@ -240,6 +251,7 @@ class Computer:
             arrived = lane.mark()
         raws = []
         with lane.computing(after=arrived):
+            turn = lane.mark()
             x = self._network_input(adu)
             ready = lane.mark()
             top, left = self._run.request.box[:2]
@@ -249,8 +261,8 @@ class Computer:
                 y0, x0, y1, x1 = tile.read
                 part = x[..., y0 - top : y1 - top, x0 - left : x1 - left]
                 raws.append((tile, engine(part.contiguous())))
-            done = lane.mark()
-        return _Batch(result, *frames, adu, raws, (sent, ready, done), blocked_s)
+            marks = _Marks(sent, arrived, turn, ready, done=lane.mark())
+        return _Batch(result, *frames, adu, raws, marks, blocked_s)
 
     def _network_input(self, adu: Tensor) -> Tensor:
         """Counts (T, Y, X) to network input (1, T, Y, X), padded to the network's stride."""
@@ -267,9 +279,9 @@ class Computer:
     def _decode(self, batch: _Batch) -> None:
         """Read a batch out and add it to its block."""
         run, lane, block = self._run, self._run.lane, batch.block
-        sent, ready, done = batch.marks
+        marks = batch.marks
         first = run.request.frames[0] + block.start + batch.start
-        with lane.reading(after=done):
+        with lane.reading(after=marks.done):
             began = lane.mark()
             for tile, raw in batch.raws:
                 found = decode_raw(
@@ -283,19 +295,20 @@ class Computer:
                 block.pieces.append(Piece(*to_host(found), tile=tile, first=first))
             ended = lane.mark()
         spent = {
-            "upload": lane.seconds(sent, ready),
-            "network": lane.seconds(ready, done),
+            "upload": lane.seconds(marks.sent, marks.arrived)
+            + lane.seconds(marks.turn, marks.ready),
+            "network": lane.seconds(marks.ready, marks.done),
             "decode": lane.seconds(began, ended),
         }
         for name, seconds in spent.items():
             block.stages[name] = block.stages.get(name, 0.0) + seconds
         idle = batch.blocked_s
         if self._last_done is not None:  # the host may wait while the device still has work
-            idle = min(idle, max(0.0, lane.seconds(self._last_done, ready)))
+            idle = min(idle, max(0.0, lane.seconds(self._last_done, marks.turn)))
         block.waited_s += idle
         block.done = block.start + batch.stop
         block.batch_frames = max(block.batch_frames, batch.stop - batch.start)
-        self._last_done = done
+        self._last_done = marks.done
 
 
 def read_box(field: Field, plan: Plan) -> tuple[int, int, int, int]:

@@ -107,9 +107,7 @@ def frames_behind(movie: Any) -> Any:
     buffer in one copy, and a slice costs no planning (3 ms each, as much as reading 10 MB). Pages
     of a memory map that were looked at would count as memory of this process.
     """
-    if isinstance(movie, np.memmap) and isinstance(movie.base, mmap) and movie.mode != "c":
-        if movie.filename is None or not movie.flags.c_contiguous:
-            return movie
+    if _is_file(movie):
         offsets = movie.offset + frame_bytes(movie) * np.arange(len(movie), dtype=np.int64)
         shape = int(movie.shape[1]), int(movie.shape[2])
         return FrameStack([RawFrames(Path(movie.filename), shape, movie.dtype, offsets)])
@@ -123,6 +121,20 @@ def frames_behind(movie: Any) -> Any:
 def frame_bytes(movie: Any) -> int:
     """Size of a frame as the movie stores it, bytes."""
     return int(movie.shape[1]) * int(movie.shape[2]) * int(np.dtype(movie.dtype).itemsize)
+
+
+def _is_file(movie: Any) -> bool:
+    """Whether an array is a whole memory map, whose changes are in the file.
+
+    A part of a map says nothing of where it begins.
+    """
+    return (
+        isinstance(movie, np.memmap)
+        and type(movie.base) is mmap
+        and movie.mode != "c"
+        and movie.filename is not None
+        and movie.flags.c_contiguous
+    )
 
 
 class _Piece(Protocol):
