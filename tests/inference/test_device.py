@@ -10,9 +10,9 @@ from napari_dilatedloc.inference.device import (
     autocast_for,
     choose_device,
     exact_convolutions,
-    host_buffer,
     upload,
 )
+from napari_dilatedloc.inference.transfer import host_buffer
 
 
 def test_cpu_by_name():

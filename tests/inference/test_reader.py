@@ -7,7 +7,7 @@ import pytest
 import tifffile
 import torch
 
-from napari_dilatedloc.inference import reader
+from napari_dilatedloc.inference import pieces, reader
 from napari_dilatedloc.inference.reader import ReadRequest, read_blocks
 from napari_dilatedloc.io.frames import FrameStack
 from napari_dilatedloc.io.movie import MovieError, open_movie
@@ -197,9 +197,11 @@ def files(tmp_path):
 @pytest.mark.parametrize("name", ["plain.tif", "swapped.tif", "coded.tif", "folder"])
 @pytest.mark.parametrize("box", [None, (1, 2, 4, 6)])
 @pytest.mark.parametrize("block_frames", [1, 4, 64])
-def test_files_are_read_as_their_array_is(files, monkeypatch, name, box, block_frames):
+@pytest.mark.parametrize("at_once", [1, 10])
+def test_files_are_read_as_their_array_is(files, monkeypatch, name, box, block_frames, at_once):
     folder, movie = files
-    monkeypatch.setattr(reader, "SMALLEST_SHARE", 3 * 5 * 6 * 2)  # shared among threads
+    monkeypatch.setattr(pieces, "SMALLEST_SHARE", 3 * 5 * 6 * 2)  # shared among threads
+    monkeypatch.setattr(reader, "COPIED_AT_ONCE", at_once * 5 * 6 * 2)  # several blocks, or one
     opened = open_movie(folder / name).data
     assert isinstance(reader.frames_behind(opened), FrameStack)
     y0, x0, y1, x1 = box or (0, 0, 5, 6)

@@ -37,7 +37,8 @@ def info(psf=None, **simulation):
 )
 def test_density_goes_by_depth(preset, density):
     assert standard_density(PRESETS[preset].z_range_nm) == density
-    test = standard_test(info(PRESETS[preset], photons=(500, 10000)))
+    trained = {"photons": (500, 10000), "density_per_um2": (0.01, 1.0)}
+    test = standard_test(info(PRESETS[preset], **trained))
     area_um2 = (128 * PRESETS[preset].pixel_size_nm / 1000) ** 2
     assert test.frames * area_um2 * density > 5000
     assert test.simulation.photons == (3000, 7000)
@@ -47,7 +48,9 @@ def test_density_goes_by_depth(preset, density):
 
 
 def test_the_test_stays_within_the_training():
-    test = standard_test(info(photons=(300, 1400), bg=(5, 20), min_photons=50), emitters=100)
+    trained = {"photons": (300, 1400), "bg": (5, 20), "min_photons": 50}
+    test = standard_test(info(**trained, density_per_um2=(0.01, 0.1)), emitters=100)
+    assert test.simulation.density_per_um2 == (0.1, 0.1)
     assert test.simulation.photons == (1400, 1400)
     assert test.simulation.bg == (20, 20)
     assert test.min_photons == 100

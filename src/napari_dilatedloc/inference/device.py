@@ -75,11 +75,6 @@ def exact_convolutions() -> Iterator[None]:
         yield
 
 
-def host_buffer(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Memory on the host that frames are read into; pinned when they go to a CUDA device."""
-    return torch.empty(shape, dtype=dtype, pin_memory=device.type == "cuda")
-
-
 def upload(frames: Tensor, device: torch.device) -> Tensor:
     """Frames on the device as float32; the camera's own type travels, which is smaller.
 

@@ -27,7 +27,8 @@ from napari_dilatedloc.inference.compute import Computer, Run, read_box
 from napari_dilatedloc.inference.device import choose_device
 from napari_dilatedloc.inference.engine import build_engine
 from napari_dilatedloc.inference.footprint import bytes_per_pixel
-from napari_dilatedloc.inference.reader import ReadRequest, frame_bytes
+from napari_dilatedloc.inference.pieces import frame_bytes
+from napari_dilatedloc.inference.reader import ReadRequest
 from napari_dilatedloc.inference.report import (
     LocalizedBlock,
     LocalizeReport,

@@ -5,18 +5,16 @@ Each block of frames comes with its true neighbour frames in time.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import cycle, pairwise
+from contextlib import closing
+from dataclasses import dataclass, replace
 from mmap import mmap
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -25,15 +23,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_dilatedloc.inference.ahead import AnyOf, Flag, run_ahead
+from napari_dilatedloc.inference.pieces import (
+    THREADS,
+    InMemory,
+    OnDisk,
+    Piece,
+    Repeated,
+    check_numbers,
+    frame_bytes,
+    telling,
+)
 from napari_dilatedloc.inference.tiles import Box
 from napari_dilatedloc.inference.transfer import host_buffer
 from napari_dilatedloc.io.frames import FrameStack, RawFrames
-from napari_dilatedloc.io.movie import MovieError
 
 LARGEST_READ = 256 * 2**20  # bytes read in one go, however large the chunks of the movie
-SMALLEST_SHARE = 8 * 2**20  # bytes below which copying is not shared among threads
+COPIED_AT_ONCE = 4 * 2**20  # bytes of small blocks that are read in one go
 AHEAD_BYTES = 128 * 2**20  # chunks of dask that are computed before their turn
-THREADS = min(4, os.cpu_count() or 1)
 TRAVEL_TYPES = {"u1": torch.uint8, "b1": torch.uint8, "i2": torch.int16, "u2": torch.uint16}
 
 
@@ -96,8 +102,14 @@ def read_blocks(
         Ends the reading early.
     """
     closed = threading.Event()
-    reader = _Reader(frames_behind(movie), request, AnyOf((stop, closed)))
-    return run_ahead(reader.blocks(device), request.buffers, closed, "dilatedloc-reader")
+    source = frames_behind(movie)
+    at_once = replace(request, block_frames=_at_once(source, request.block_frames))
+    reader = _Reader(source, at_once, AnyOf((stop, closed)))
+    made = run_ahead(reader.blocks(device), request.buffers, closed, "dilatedloc-reader")
+    with closing(made) as reads:
+        for read in reads:
+            yield from _parts(read, request)
+            reader.spare.append(read.frames)
 
 
 def frames_behind(movie: Any) -> Any:
@@ -118,9 +130,23 @@ def frames_behind(movie: Any) -> Any:
     return movie
 
 
-def frame_bytes(movie: Any) -> int:
-    """Size of a frame as the movie stores it, bytes."""
-    return int(movie.shape[1]) * int(movie.shape[2]) * int(np.dtype(movie.dtype).itemsize)
+def _at_once(movie: Any, block_frames: int) -> int:
+    """Frames that are read at a time: several blocks where they are small and only copied.
+
+    Handing a block over takes as long as copying 1 MB.
+    """
+    if not isinstance(movie, FrameStack) or movie.coded:
+        return block_frames
+    return block_frames * max(1, COPIED_AT_ONCE // (block_frames * frame_bytes(movie)))
+
+
+def _parts(read: Block, request: ReadRequest) -> Iterator[Block]:
+    """The blocks of what was read at once."""
+    frames = read.stop - read.start
+    for start in range(read.start, read.stop, request.block_frames):
+        stop = min(start + request.block_frames, read.stop)
+        part = read.frames[start - read.start : stop - read.start + 2 * request.reach]
+        yield Block(start, stop, part, read.seconds * (stop - start) / frames)
 
 
 def _is_file(movie: Any) -> bool:
@@ -128,23 +154,14 @@ def _is_file(movie: Any) -> bool:
 
     A part of a map says nothing of where it begins.
     """
+    base: Any = getattr(movie, "base", None)
     return (
         isinstance(movie, np.memmap)
-        and type(movie.base) is mmap
+        and isinstance(base, mmap)
         and movie.mode != "c"
         and movie.filename is not None
         and movie.flags.c_contiguous
     )
-
-
-class _Piece(Protocol):
-    """Consecutive frames on their way into buffers."""
-
-    def __len__(self) -> int: ...
-
-    def pour(self, start: int, out: NDArray[Any]) -> None:
-        """Write the frames from `start` on into `out`."""
-        ...
 
 
 class _Reader:
@@ -154,6 +171,8 @@ class _Reader:
         self.movie = movie
         self.request = request
         self.halt = halt
+        self.spare: deque[Tensor] = deque()
+        """Buffers to fill; the one that came back last is taken first, it may be in the cache."""
 
     def blocks(self, device: torch.device) -> Generator[Block, None, None]:
         """Pour frames into blocks that share 2 x reach frames with the next one."""
@@ -163,50 +182,50 @@ class _Reader:
         y0, x0, y1, x1 = request.box
         shape = (min(request.block_frames, total) + shared, y1 - y0, x1 - x0)
         dtype = TRAVEL_TYPES.get(np.dtype(self.movie.dtype).str[1:], torch.float32)
-        ring = cycle([host_buffer(shape, dtype, device) for _ in range(request.buffers)])
+        self.spare.extend(host_buffer(shape, dtype, device) for _ in range(request.buffers))
         pool = ThreadPoolExecutor(THREADS, "dilatedloc-read")
         try:
-            tail = np.empty((0, *shape[1:]))
+            tail = np.empty((0, *shape[1:]))  # the frames shared, where they were read
             source = _Tap(self._pieces(pool))
             for start in range(0, total, request.block_frames):
                 if self.halt.is_set():
                     return
                 began = time.perf_counter()
                 stop = min(start + request.block_frames, total)
-                buffer = next(ring)
+                buffer = self.spare.pop()
                 block, need = buffer.numpy(), stop - start + shared
                 block[: len(tail)] = tail
                 if not source.fill(block[len(tail) : need]):
                     return
-                tail = block[need - shared : need].copy()
+                tail = block[need - shared : need]
                 yield Block(start, stop, buffer, time.perf_counter() - began)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _pieces(self, pool: ThreadPoolExecutor) -> Iterator[_Piece]:
+    def _pieces(self, pool: ThreadPoolExecutor) -> Iterator[Piece]:
         """All frames of the run with neighbours, in order."""
         reach = self.request.reach
         wanted = self.request.frames[0] - reach, self.request.frames[1] + reach
         start, stop = max(0, wanted[0]), min(int(self.movie.shape[0]), wanted[1])
-        piece: _Piece | None = None
+        piece: Piece | None = None
         for piece in self._true_frames(start, stop, pool):
             if wanted[0] < start:
-                yield _Repeated(piece, 0, start - wanted[0])
+                yield Repeated(piece, 0, start - wanted[0])
                 wanted = start, wanted[1]
             yield piece
         if piece is not None and stop < wanted[1] and not self.halt.is_set():
-            yield _Repeated(piece, len(piece) - 1, wanted[1] - stop)
+            yield Repeated(piece, len(piece) - 1, wanted[1] - stop)
 
-    def _true_frames(self, start: int, stop: int, pool: ThreadPoolExecutor) -> Iterator[_Piece]:
+    def _true_frames(self, start: int, stop: int, pool: ThreadPoolExecutor) -> Iterator[Piece]:
         if isinstance(self.movie, FrameStack):
-            yield _OnDisk(self.movie, start, stop, self.request.box, pool)
+            yield OnDisk(self.movie, start, stop, self.request.box, pool)
             return
         # Chunks of dask may cost time to compute, so that several are worked on at once.
         cuts = list(_cuts(self.movie, start, stop, self.request.block_frames))
         longest = max(high - low for low, high in cuts)
         ahead = AHEAD_BYTES // (longest * frame_bytes(self.movie))
         ahead = min(THREADS, ahead) if isinstance(self.movie, da.Array) else 0
-        under_way: deque[Future[_Piece]] = deque()
+        under_way: deque[Future[Piece]] = deque()
         for low, high in cuts:
             if self.halt.is_set():
                 return
@@ -216,24 +235,24 @@ class _Reader:
         while under_way and not self.halt.is_set():
             yield under_way.popleft().result()
 
-    def _read(self, low: int, high: int) -> _Piece:
+    def _read(self, low: int, high: int) -> Piece:
         """Frames low to high, cropped and checked."""
         y0, x0, y1, x1 = self.request.box
-        with _telling(low, high):
+        with telling(low, high):
             part = self.movie[low:high, y0:y1, x0:x1]
             if isinstance(part, da.Array):
                 part = part.compute(scheduler="synchronous")
             frames = np.asarray(part)
-        _check(frames, low)
-        return _InMemory(frames)
+        check_numbers(frames, low)
+        return InMemory(frames)
 
 
 class _Tap:
     """Pieces as one stream."""
 
-    def __init__(self, pieces: Iterator[_Piece]) -> None:
+    def __init__(self, pieces: Iterator[Piece]) -> None:
         self._pieces = pieces
-        self._piece: _Piece | None = None
+        self._piece: Piece | None = None
         self._used = 0
 
     def fill(self, out: NDArray[Any]) -> bool:
@@ -249,112 +268,6 @@ class _Tap:
             self._used += count
             at += count
         return True
-
-
-@dataclass(frozen=True)
-class _InMemory:
-    """Frames that are read already."""
-
-    frames: NDArray[Any]
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def pour(self, start: int, out: NDArray[Any]) -> None:
-        """Copy."""
-        _convert(self.frames[start : start + len(out)], out)
-
-
-@dataclass(frozen=True)
-class _Repeated:
-    """One frame of a piece, several times."""
-
-    piece: _Piece
-    frame: int
-    times: int
-
-    def __len__(self) -> int:
-        return self.times
-
-    def pour(self, start: int, out: NDArray[Any]) -> None:
-        """Read it once."""
-        self.piece.pour(self.frame, out[:1])
-        out[1:] = out[:1]
-
-
-@dataclass(frozen=True)
-class _OnDisk:
-    """Frames low to high of files, read when they are poured, by several threads."""
-
-    stack: FrameStack
-    low: int
-    high: int
-    box: Box
-    pool: ThreadPoolExecutor
-
-    def __len__(self) -> int:
-        return self.high - self.low
-
-    def pour(self, start: int, out: NDArray[Any]) -> None:
-        """Read straight into `out` where it holds whole frames as they are stored."""
-        first, count = self.low + start, len(out)
-        copies = max(1, count * frame_bytes(self.stack) // SMALLEST_SHARE)
-        parts = min(count, THREADS, count if self.stack.coded else copies)
-        if parts == 1:
-            self._pour(first, out)
-            return
-        edges = [count * i // parts for i in range(parts + 1)]
-        jobs = [
-            self.pool.submit(self._pour, first + low, out[low:high])
-            for low, high in pairwise(edges)
-        ]
-        for job in jobs:
-            job.result()
-
-    def _pour(self, first: int, out: NDArray[Any]) -> None:
-        y0, x0, y1, x1 = self.box
-        last = first + len(out)
-        with _telling(first, last):
-            if self.stack.shape[1:] == out.shape[1:] and self.stack.dtype == out.dtype:
-                self.stack.read_into(first, out)
-                frames = out
-            else:
-                frames = self.stack[first:last, y0:y1, x0:x1]
-        _check(frames, first)
-        if frames is not out:
-            _convert(frames, out)
-
-
-def _convert(frames: NDArray[Any], out: NDArray[Any]) -> None:
-    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite
-        np.copyto(out, frames, casting="unsafe")
-
-
-@contextmanager
-def _telling(low: int, high: int) -> Iterator[None]:
-    """Errors of a read as one sentence with its frames."""
-    try:
-        yield
-    except MovieError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise MovieError(
-            f"frames {low} to {high - 1} of the movie cannot be read ({reason}); "
-            "check that the file is whole"
-        ) from error
-
-
-def _check(frames: NDArray[Any], first: int) -> None:
-    """Refuse frames with pixels that are no numbers."""
-    if frames.dtype.kind != "f":
-        return
-    finite = np.isfinite(frames).all(axis=(1, 2))
-    if not finite.all():
-        raise MovieError(
-            f"frame {first + int(np.argmin(finite))} of the movie holds NaN or infinite "
-            "pixels, expected camera counts; mend it or choose other frames"
-        )
 
 
 def _cuts(movie: Any, start: int, stop: int, step: int) -> Iterator[tuple[int, int]]:
