@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,10 @@ def fill_on_cluster(
     record = folder.record
     first, last = record.frames
     spans, done = folder.missing(block=TASK_FRAMES), _say_done(folder)
-    run = ClusterRun(record.movie.path, model.name, record.camera, record.settings_used, folder)
+    # workers may stand in another folder: a path is sent whole, a shipped name as it is
+    name = str(Path(model.name).absolute()) if Path(model.name).is_file() else model.name
+    folder = replace(folder, path=folder.path.absolute())
+    run = ClusterRun(record.movie.path, name, record.camera, record.settings_used, folder)
     reports, began = [], time.perf_counter()
     with connect(workers, scheduler) as client, progress_bar() as bar:
         task = bar.add_task("localizing", total=last - first, completed=done, note="")
