@@ -87,6 +87,9 @@ def test_equals_one_process(cluster, run, tmp_path):
     assert report.frames == FRAMES
     assert report.localizations == len(found)
     assert report.frames_per_second == FRAMES / 2
+    assert (report.device, report.engine, report.precision) == ("cpu", "exact", "float32")
+    networks = [task.report.stages["network"] for task in done]
+    assert report.stages["network"] == pytest.approx(sum(networks))
 
 
 def test_a_killed_worker_is_made_up_for(cluster, run, tmp_path):

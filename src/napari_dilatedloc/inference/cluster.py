@@ -8,6 +8,7 @@ This module needs the extra ``[cluster]``.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -90,6 +91,8 @@ def connect(
     ClusterError
         If the address does not answer.
     """
+    # dask tells of every connection; its warnings are enough
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     if scheduler is not None:
         try:
             client = Client(scheduler, timeout="10s", set_as_default=False)
@@ -158,7 +161,7 @@ def localize_on_cluster(
 
 
 def sum_up(reports: list[LocalizeReport], seconds: float) -> LocalizeReport:
-    """One report of tasks that ran side by side for so many seconds."""
+    """One report of tasks that ran side by side for so many seconds; stages are added up."""
     frames = sum(report.frames for report in reports)
     busy = sum(report.seconds for report in reports)
     megabytes = sum(report.mb_per_second * report.seconds for report in reports)
@@ -170,8 +173,20 @@ def sum_up(reports: list[LocalizeReport], seconds: float) -> LocalizeReport:
         frames_per_second=frames / max(seconds, 1e-9),
         mb_per_second=megabytes / max(seconds, 1e-9),
         waited=waited / max(busy, 1e-9),
-        device=" + ".join(sorted({report.device for report in reports})),
+        device=_all(reports, "device"),
+        engine=_all(reports, "engine"),
+        precision=_all(reports, "precision"),
+        batch_frames=max((report.batch_frames for report in reports), default=0),
+        stages={
+            name: sum(report.stages.get(name, 0.0) for report in reports)
+            for name in sorted({name for report in reports for name in report.stages})
+        },
     )
+
+
+def _all(reports: list[LocalizeReport], name: str) -> str:
+    """What the workers say, each answer once."""
+    return " + ".join(sorted({str(getattr(report, name)) for report in reports}))
 
 
 class _Crew(WorkerPlugin):
