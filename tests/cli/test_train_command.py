@@ -2,9 +2,12 @@ import json
 import signal
 
 import pytest
+from torch import nn
 
 from napari_dilatedloc.cli import train as command
 from napari_dilatedloc.config import GaussianPSFConfig, save_yaml
+from napari_dilatedloc.network import registry
+from napari_dilatedloc.network.dilatedloc_2024 import DilatedLoc2024
 from napari_dilatedloc.network.shipped import read_info
 
 QUICK = (
@@ -51,6 +54,25 @@ def test_ctrl_c_keeps_the_step_and_resume_goes_on(run, given, monkeypatch):
     monkeypatch.setattr(command, "_note", lambda step: seen.append(step.step) or "")
     assert run("train", *given, "--resume")[0] == 0
     assert seen[0] == 2
+
+
+def test_the_nearest_weights_are_taken_and_why_is_said(run, given):
+    chosen = [option if option != "none" else "auto" for option in given]
+    status, _, err = run("train", *chosen, "--steps", 1)
+    assert status == 0
+    said = " ".join(err.split())
+    assert "from the weights of astigmatism-gaussian: its PSF is the most like yours (1.00)" in said
+
+
+def test_networks_of_others_are_listed_and_broken_ones_left_out(run, monkeypatch):
+    monkeypatch.setitem(registry._registered, "of-others", DilatedLoc2024)
+    monkeypatch.setitem(registry._registered, "broken", lambda: nn.ReLU())
+    status, out, _ = run("networks", "--json")
+    assert status == 0
+    rows = {row["name"]: row for row in json.loads(out)}
+    assert "broken" not in rows
+    figures = [{**rows[name], "name": ""} for name in ("of-others", "dilatedloc-2024")]
+    assert figures[0] == figures[1]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from napari_dilatedloc.network.output import scaling_for
 from napari_dilatedloc.psf.gaussian import GaussianPSF
 from napari_dilatedloc.simulation.structure import simulate_structure
 from napari_dilatedloc.training import trainer
+from napari_dilatedloc.training.pause import Pause
 from napari_dilatedloc.training.start import fresh_network
 
 TIMEOUT = 60_000
@@ -238,7 +239,7 @@ def test_tiny_numbers_count_as_zero_in_the_thread_that_trains(tmp_path):
     def tiny():
         return float(torch.tensor([1e-39]) * 0.5)
 
-    stop, pause = threading.Event(), threading.Event()
+    stop, pause = threading.Event(), Pause()
     job = train_job(TINY, PSF, tmp_path / "model.safetensors", "none", pause, stop)
     assert isinstance(next(job), TrainingStarted)
     assert tiny() == 0
@@ -249,7 +250,7 @@ def test_tiny_numbers_count_as_zero_in_the_thread_that_trains(tmp_path):
 def test_the_rate_is_gentle_only_where_weights_are_given(tmp_path, start_path):
     config = TrainingConfig(minutes=3)
     for init, rate in (("none", 3e-3), (str(start_path), 1e-3)):
-        stop, pause = threading.Event(), threading.Event()
+        stop, pause = threading.Event(), Pause()
         job = train_job(config, PSF, tmp_path / "model.safetensors", init, pause, stop)
         started = next(job)
         job.close()

@@ -1,6 +1,8 @@
-"""Small networks that follow the protocol, and a model around them."""
+"""Small networks that follow the protocol, a model around them, and movies they answer."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +12,13 @@ from torch import Tensor, nn
 
 from napari_dilatedloc.config import (
     GaussianPSFConfig,
+    LocalizeConfig,
     ModelInfo,
     ScalingConfig,
     SCMOSConfig,
     SimulationConfig,
 )
+from napari_dilatedloc.inference.pipeline import localize
 from napari_dilatedloc.network.checkpoint import Model
 from napari_dilatedloc.network.output import CHANNELS
 from napari_dilatedloc.table import Localizations
@@ -64,7 +68,7 @@ class Previous(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         before = frames[:, :-2]
         raw = torch.zeros(*before.shape[:2], len(CHANNELS), *before.shape[2:])
-        raw[:, :, CHANNELS.index("prob")] = torch.where(before > 0.5, 5.0, -9.0)
+        raw[:, :, CHANNELS.index("prob")] = torch.where(before > 0.5, 5.0, -200.0)
         return raw
 
 
@@ -115,6 +119,59 @@ def assert_same(got: Localizations, expected: Localizations) -> None:
         assert apart.max(initial=0.0) < SAME_NM, name
     for name in ("photons", "bg", "prob", "sigma_x", "sigma_y", "sigma_z_nm", "sigma_photons"):
         np.testing.assert_allclose(getattr(got, name), getattr(expected, name), rtol=1e-4)
+
+
+def exact_config(**settings: Any) -> LocalizeConfig:
+    """Settings whose results depend on no size."""
+    return LocalizeConfig(device="cpu", engine="exact", **settings)
+
+
+def localized(movie: Any, model: Model, **settings: Any) -> Localizations:
+    """All that is found with the exact engine."""
+    blocks = localize(movie, model, exact_config(**settings))
+    return Localizations.concatenate([block.localizations for block in blocks])
+
+
+def marked_movie(
+    *places: tuple[int, int, int], frames: int = 12, shape: tuple[int, int] = (40, 48)
+) -> np.ndarray:
+    """Dark movie with single bright pixels at (frame, row, col)."""
+    movie = np.zeros((frames, *shape), np.uint16)
+    for place in places:
+        movie[place] = 1000
+    return movie
+
+
+def places_of(table: Localizations) -> list[tuple[int, float, float]]:
+    """(frame, y, x) of all localizations."""
+    return list(zip(table.frame.tolist(), table.y.tolist(), table.x.tolist(), strict=True))
+
+
+@pytest.fixture
+def no_leaked_threads() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert not set(threading.enumerate()) - before
+
+
+@pytest.fixture
+def exact() -> Callable[..., LocalizeConfig]:
+    return exact_config
+
+
+@pytest.fixture
+def run() -> Callable[..., Localizations]:
+    return localized
+
+
+@pytest.fixture
+def marked() -> Callable[..., np.ndarray]:
+    return marked_movie
+
+
+@pytest.fixture
+def positions() -> Callable[[Localizations], list[tuple[int, float, float]]]:
+    return places_of
 
 
 @pytest.fixture

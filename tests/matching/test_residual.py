@@ -10,7 +10,7 @@ from napari_dilatedloc.config import (
     SCMOSConfig,
     SimulationConfig,
 )
-from napari_dilatedloc.matching.residual import noise_ratio, pixel_variance, residual_image
+from napari_dilatedloc.matching.residual import noise_ratio_in_frame, pixel_variance, residual_image
 from napari_dilatedloc.psf.build import build_psf
 from napari_dilatedloc.simulation.simulator import simulate_movie
 from napari_dilatedloc.table import Localizations
@@ -89,10 +89,10 @@ def test_noise_tells_a_wrong_gain(factor):
     camera = build_camera(config)
     adu = camera.to_adu(torch.full((100, 100), 60.0), torch.Generator().manual_seed(2))
     believed = build_camera(config.replace(e_per_adu=config.e_per_adu * factor))
-    ratio = noise_ratio(believed.to_photons(adu), torch.zeros(100, 100), believed)
+    ratio = noise_ratio_in_frame(believed.to_photons(adu), torch.zeros(100, 100), believed)
     assert ratio == pytest.approx(factor, rel=0.08)
 
 
 def test_noise_is_unknown_where_spots_are_everywhere():
     camera = build_camera(CAMERA)
-    assert np.isnan(noise_ratio(torch.zeros(32, 32), torch.full((32, 32), 1e3), camera))
+    assert np.isnan(noise_ratio_in_frame(torch.zeros(32, 32), torch.full((32, 32), 1e3), camera))

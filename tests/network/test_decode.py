@@ -1,12 +1,12 @@
-from dataclasses import fields
+import math
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from napari_dilatedloc.config import CalibrationConfig, ScalingConfig
-from napari_dilatedloc.network.decode import Decoded, decode, decode_raw, find_peaks
-from napari_dilatedloc.network.output import CHANNELS, Prediction, activate, calibrate, normalize
+from napari_dilatedloc.network.decode import AGREEING, decode, find_peaks
+from napari_dilatedloc.network.output import CHANNELS, activate, calibrate, normalize
 
 SCALING = ScalingConfig(
     input_offset=50,
@@ -18,39 +18,68 @@ SCALING = ScalingConfig(
 )
 
 
-def empty_prediction(n=2, height=12, width=14):
-    zero = torch.zeros(n, height, width)
-    maps = {name: zero.clone() for name in Prediction.__dataclass_fields__}
-    return Prediction(**{**maps, "logit": zero - 12.0})
+OPTIONS = {"channels": CHANNELS, "scaling": SCALING, "calibration": CalibrationConfig()}
 
 
-def test_a_perfect_prediction_gives_the_emitters_back():
-    p = empty_prediction()
-    truth = [(0, 3, 4, 0.2, -0.4, 150.0, 900.0), (1, 0, 13, -0.1, 0.3, -600.0, 4000.0)]
-    for n, row, col, dy, dx, z, photons in truth:
-        p.logit[n, row, col] = 8.0
-        p.y[n, row, col], p.x[n, row, col] = dy, dx
-        p.z_nm[n, row, col], p.photons[n, row, col] = z, photons
-    d = decode(p, 0.5)
-    rows = zip(d.frame, d.row, d.col, d.y, d.x, d.z_nm, d.photons, strict=True)
-    for got, (n, row, col, dy, dx, z, photons) in zip(rows, truth, strict=True):
-        want = torch.tensor([n, row, col, row + dy, col + dx, z, photons])
-        assert torch.allclose(torch.stack([g.float() for g in got]), want)
+def empty(n=2, height=12, width=14):
+    """Raw output of a network that finds nothing."""
+    raw = torch.zeros(n, len(CHANNELS), height, width)
+    raw[:, CHANNELS.index("prob")] = -12.0
+    return raw
 
 
-def test_probability_shared_by_two_pixels_is_one_molecule():
-    p = empty_prediction()
-    p.logit[0, 5, 5] = torch.logit(torch.tensor(0.5))
-    p.logit[0, 5, 6] = torch.logit(torch.tensor(0.45))
-    d = decode(p, 0.7)
+def say(raw, n, row, col, **values):
+    """Let one pixel say something."""
+    for name, value in values.items():
+        raw[n, CHANNELS.index(name), row, col] = value
+
+
+def test_a_certain_pixel_is_taken_at_its_word():
+    raw = empty()
+    truth = [(0, 3, 4, 0.2, -0.4, 0.2), (1, 0, 13, -0.1, 0.3, -0.8)]
+    for n, row, col, dy, dx, z in truth:
+        say(raw, n, row, col, prob=8.0, y=dy, x=dx, z=z, photons=1.0)
+    d = decode(raw, 0.5, **OPTIONS)
+    assert list(zip(d.frame.tolist(), d.row.tolist(), d.col.tolist(), strict=True)) == [
+        (n, row, col) for n, row, col, *_ in truth
+    ]
+    p = activate(raw, CHANNELS, SCALING)
+    at = (d.frame, d.row, d.col)
+    # the pixels beside say that they know of nothing: a 150,000th of the weight each
+    torch.testing.assert_close(d.y, d.row + p.y[at], atol=1e-4, rtol=0)
+    torch.testing.assert_close(d.x, d.col + p.x[at], atol=1e-4, rtol=0)
+    torch.testing.assert_close(d.z_nm, p.z_nm[at], atol=0.1, rtol=0)
+    torch.testing.assert_close(d.photons, p.photons[at])
+
+
+def test_probability_shared_by_two_pixels_is_one_molecule_between_their_answers():
+    raw = empty()
+    say(raw, 0, 5, 5, prob=math.log(0.5 / 0.5), x=0.52, y=0.1, z=0.3)
+    say(raw, 0, 5, 6, prob=math.log(0.45 / 0.55), x=-0.47, y=0.12, z=0.31)
+    d = decode(raw, 0.7, **OPTIONS)
     assert (d.row.tolist(), d.col.tolist()) == ([5], [5])
     assert d.prob.item() == pytest.approx(0.95, abs=1e-3)
+    p = activate(raw, CHANNELS, SCALING)
+    answers = 5 + p.x[0, 5, 5].item(), 6 + p.x[0, 5, 6].item()
+    assert answers[0] < d.x.item() < answers[1]
+    assert d.x.item() == pytest.approx(0.526 * answers[0] + 0.474 * answers[1], abs=1e-3)
 
 
-def test_two_certain_neighbours_are_two_molecules():
-    p = empty_prediction()
-    p.logit[0, 5, 5], p.logit[0, 5, 6] = 4.0, 3.0
-    assert len(decode(p, 0.5).frame) == 2
+def test_a_neighbour_that_means_another_place_is_not_listened_to():
+    raw = empty()
+    sure = {"sigma_x": -4.0, "sigma_y": -4.0, "sigma_z": -4.0}  # 0.02 px, 0.02 of z
+    say(raw, 0, 5, 5, prob=0.0, x=0.0, **sure)
+    say(raw, 0, 5, 6, prob=-0.2, x=0.0, **sure)  # a pixel further on
+    d = decode(raw, 0.7, **OPTIONS)
+    assert d.x.item() == pytest.approx(5.0, abs=1e-4)
+
+
+def test_two_certain_neighbours_are_two_molecules_with_places_of_their_own():
+    raw = empty()
+    say(raw, 0, 5, 5, prob=4.0, x=-0.3)
+    say(raw, 0, 5, 6, prob=3.0, x=0.3)
+    d = decode(raw, 0.5, **OPTIONS)
+    assert d.x.tolist() == pytest.approx([4.7, 6.3], abs=5e-3)
 
 
 def test_far_pixels_do_not_add_up():
@@ -94,53 +123,79 @@ def test_peaks_are_those_of_the_whole_map(threshold, share):
     torch.testing.assert_close(peaks.prob, expected[index])
 
 
+def one_by_one(raw, channels, threshold, calibration):
+    """Rows (frame, row, col, x, y, z, sigma_z, photons, prob), by loops and the definition."""
+    p = activate(raw, channels, SCALING)
+    whole = aggregated(p.logit)
+    prob = torch.where(whole > 0, torch.zeros(()), p.prob)  # molecules do not share
+    height, width = whole.shape[1:]
+    rows = []
+    for n, r, c in torch.nonzero(whole > threshold).tolist():
+        total, sums = 0.0, [0.0, 0.0, 0.0]
+        own = [v[n, r, c].item() for v in (p.x, p.y, p.z_nm)]
+        for i in range(max(r - 1, 0), min(r + 2, height)):
+            for j in range(max(c - 1, 0), min(c + 2, width)):
+                said = (p.x[n, i, j] + j - c, p.y[n, i, j] + i - r, p.z_nm[n, i, j])
+                weight = p.prob[n, r, c] if (i, j) == (r, c) else prob[n, i, j]
+                for value, mean, sigma in zip(
+                    said, own, (p.sigma_x, p.sigma_y, p.sigma_z_nm), strict=True
+                ):
+                    apart = (value - mean) ** 2 / (sigma[n, i, j] ** 2 + sigma[n, r, c] ** 2)
+                    weight = weight * torch.exp(-apart / (2 * AGREEING**2))
+                total += weight
+                sums = [s + weight * v for s, v in zip(sums, said, strict=True)]
+        x, y, z = (s / total for s in sums)
+        pull_x, pull_y = (
+            (calibration.pull_per_px2 * s[n, r, c] ** 2).clamp(-0.9, 0.9) / (2 * torch.pi)
+            for s in (p.sigma_x, p.sigma_y)
+        )
+        x = x + pull_x * torch.sin(2 * torch.pi * x)
+        y = y + pull_y * torch.sin(2 * torch.pi * y)
+        sigma_z, photons = p.sigma_z_nm[n, r, c], p.photons[n, r, c]
+        rest = calibration.sigma_z * sigma_z, calibration.photons * photons, whole[n, r, c]
+        rows.append([n, r, c, c + x, r + y, z, *rest])
+    return torch.tensor(rows)
+
+
 @pytest.mark.parametrize("channels", [CHANNELS, CHANNELS[:-1]])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_raw_output_is_read_as_the_maps_are(channels, layout):
-    raw = torch.randn(6, len(channels), 23, 31, generator=torch.Generator().manual_seed(1)) * 2
-    raw[:, channels.index("prob")] = crowded(5)
+def test_localizations_are_those_of_the_definition(channels, layout):
+    raw = torch.randn(4, len(channels), 23, 31, generator=torch.Generator().manual_seed(1)) * 2
+    raw[:, channels.index("prob")] = crowded(5, n=4)
     calibration = CalibrationConfig(
         sigma_x=1.5, sigma_y=0.7, sigma_z=2, sigma_photons=3, photons=1.1, pull_per_px2=0.4
     )
+    options = {"channels": channels, "scaling": SCALING, "calibration": calibration}
+    d = decode(raw.contiguous(memory_format=layout), 0.3, **options)
+    got = (d.frame, d.row, d.col, d.x, d.y, d.z_nm, d.sigma_z_nm, d.photons, d.prob)
+    want = one_by_one(raw, channels, 0.3, calibration)
+    assert len(want) > 100
+    torch.testing.assert_close(torch.stack([v.float() for v in got], 1), want, rtol=1e-4, atol=1e-4)
+    at = (d.frame, d.row, d.col)
     maps = calibrate(activate(raw, channels, SCALING), calibration)
-    one = decode(maps, 0.3)
-    other = decode_raw(
-        raw.contiguous(memory_format=layout),
-        0.3,
-        channels=channels,
-        scaling=SCALING,
-        calibration=calibration,
-    )
-    assert len(one.frame) > 100
-    for field in fields(Decoded):
-        got, want = getattr(other, field.name), getattr(one, field.name)
-        assert got.dtype == want.dtype
-        torch.testing.assert_close(got, want, equal_nan=True, rtol=1e-6, atol=1e-6)
+    for name in ("sigma_x", "sigma_y", "sigma_photons", "bg"):
+        torch.testing.assert_close(getattr(d, name), getattr(maps, name)[at], equal_nan=True)
 
 
 def test_maps_that_are_part_of_an_image_count_its_pixels():
     raw = torch.randn(2, len(CHANNELS), 23, 31, generator=torch.Generator().manual_seed(1))
     raw[:, 0] = crowded(5, n=2)
-    options = {"channels": CHANNELS, "scaling": SCALING, "calibration": CalibrationConfig()}
-    here = decode_raw(raw, 0.3, **options)
-    there = decode_raw(raw, 0.3, **options, origin=(2000, 400))
+    here = decode(raw, 0.3, **OPTIONS)
+    there = decode(raw, 0.3, **OPTIONS, origin=(2000, 400))
     assert torch.equal(there.row, here.row + 2000)
     assert torch.equal(there.col, here.col + 400)
     # float32: 0.0001 px at 2000 px, half of it by one rounding
-    offset = activate(raw, CHANNELS, SCALING).y[here.frame, here.row, here.col].double()
-    exact = there.row.double() + offset
-    assert (there.y.double() - exact).abs().max() <= 2**-14
+    assert (there.y.double() - 2000 - here.y.double()).abs().max() <= 2**-14 + 2**-20
     assert torch.equal(there.z_nm, here.z_nm)
 
 
 def test_a_network_that_gives_no_numbers_finds_nothing():
     raw = torch.full((1, len(CHANNELS), 8, 8), torch.nan)
-    options = {"channels": CHANNELS, "scaling": SCALING, "calibration": CalibrationConfig()}
-    assert len(decode_raw(raw, 0.5, **options).frame) == 0
+    assert len(decode(raw, 0.5, **OPTIONS).frame) == 0
 
 
 def test_nothing_found_is_an_empty_result():
-    d = decode(empty_prediction(), 0.5)
+    d = decode(empty(), 0.5, **OPTIONS)
     assert len(d.frame) == len(d.x) == 0
 
 

@@ -93,6 +93,16 @@ def test_overlapping_molecules_add():
     assert torch.allclose(both, one + two, atol=1e-3)
 
 
+def test_no_light_from_outside_is_missing_at_the_border():
+    wide = GaussianPSF(GaussianPSFConfig(roi_size=21, sigma_nm=1500.0))  # fills its ROI evenly
+    config = CONFIG.replace(density_per_um2=(2.0, 2.0), photons=(1000.0, 1000.0))
+    simulator = Simulator(wide, build_camera(SCMOSConfig()), config)
+    batch = simulator.draw(400, 1, (48, 48), torch.Generator().manual_seed(0))
+    light = render_emitters(simulator.psf, batch.emitters, 400, 1, (48, 48)).mean((0, 1))
+    border = torch.cat([light[0], light[-1], light[:, 0], light[:, -1]]).mean()
+    assert float(border) == pytest.approx(float(light[12:-12, 12:-12].mean()), rel=0.04)
+
+
 def test_batches_differ_and_repeat_with_the_seed():
     simulator = Simulator(PSF, build_camera(SCMOSConfig()), CONFIG)
     generator = torch.Generator().manual_seed(3)

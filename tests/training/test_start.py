@@ -1,44 +1,13 @@
 import pytest
 import torch
+from torch import nn
 
-from napari_dilatedloc.config import (
-    GaussianPSFConfig,
-    ModelInfo,
-    SCMOSConfig,
-    SimulationConfig,
-)
+from napari_dilatedloc.config import SimulationConfig
 from napari_dilatedloc.network.output import CHANNELS, activate, scaling_for
-from napari_dilatedloc.network.registry import build_network
-from napari_dilatedloc.training.start import adapted, distance, fresh_network, nearest
+from napari_dilatedloc.network.registry import NetworkError, build_network
+from napari_dilatedloc.training.start import adapted, fresh_network
 
 SIMULATION = SimulationConfig()
-
-
-def info(depth_nm, roi_size=25, network="dilatedloc"):
-    psf = GaussianPSFConfig(z_range_nm=(-depth_nm, depth_nm), roi_size=roi_size)
-    return ModelInfo(
-        network=network,
-        scaling=scaling_for(SIMULATION, psf.z_range_nm),
-        camera=SCMOSConfig(),
-        psf=psf,
-        simulation=SIMULATION,
-    )
-
-
-MODELS = {"shallow": info(700), "deep": info(3000, 51), "other": info(700, network="else")}
-
-
-def test_the_nearest_model_of_the_network_is_chosen():
-    wanted = GaussianPSFConfig(z_range_nm=(-600.0, 600.0), roi_size=21)
-    assert nearest(wanted, "dilatedloc", MODELS) == "shallow"
-    assert nearest(MODELS["deep"].psf, "dilatedloc", MODELS) == "deep"
-    assert distance(MODELS["deep"].psf, MODELS["deep"]) == 0
-
-
-def test_nothing_is_chosen_where_all_are_unlike():
-    tiny = GaussianPSFConfig(z_range_nm=(-50.0, 50.0), roi_size=9)
-    assert nearest(tiny, "dilatedloc", MODELS) is None
-    assert nearest(tiny, "dilatedloc", {}) is None
 
 
 def test_an_adapted_network_says_the_same_heights():
@@ -65,6 +34,30 @@ def test_the_given_network_stays_as_it_was():
     before = network.out.bias.clone()
     adapted(network, scaling_for(SIMULATION, (-700.0, 700.0)), (-3000.0, 3000.0))
     assert torch.equal(network.out.bias, before)
+
+
+class Stranger(nn.Module):
+    """Network of somebody else; its last layer has another name."""
+
+    window, multiple, halo, channels = 1, 1, 0, CHANNELS
+
+    def __init__(self, **last):
+        super().__init__()
+        self.last = nn.Conv2d(1, len(CHANNELS), 1)
+        for name, layer in last.items():
+            setattr(self, name, layer)
+
+
+@pytest.mark.parametrize("last", [{}, {"out": nn.ReLU()}, {"out": nn.Conv2d(1, 3, 1)}])
+def test_a_network_without_an_output_layer_keeps_its_scaling(last):
+    network, scaling = Stranger(**last), scaling_for(SIMULATION, (-700.0, 700.0))
+    copied, kept = adapted(network, scaling, (-500.0, 700.0))
+    assert kept == scaling
+    assert copied is not network
+    assert torch.equal(copied.last.weight, network.last.weight)
+    sentence = "Stranger reach from -700 to 700 nm, but -700 to 900 nm are wanted"
+    with pytest.raises(NetworkError, match=sentence):
+        adapted(network, scaling, (-700.0, 900.0))
 
 
 def test_fresh_weights_follow_the_seed():

@@ -16,6 +16,7 @@ from napari_dilatedloc.simulation.simulator import SimulatedBatch
 from napari_dilatedloc.table import Emitters, Localizations
 from napari_dilatedloc.training import trainer
 from napari_dilatedloc.training.isolated import IsolatedAccuracy
+from napari_dilatedloc.training.pause import Pause
 from napari_dilatedloc.training.state import CheckpointError
 from napari_dilatedloc.training.targets import make_targets
 from napari_dilatedloc.training.trainer import TrainingError, checkpoint_path, train
@@ -165,17 +166,34 @@ def test_too_few_frames_for_the_window_are_refused(out):
         next(train(CONFIG.replace(frames=2), PSF, out))
 
 
-def test_a_paused_run_waits(out):
-    pause, steps = threading.Event(), []
+def paused_run(out):
+    """Run in a thread that waits already, its pause, its stop and the steps it reports."""
+    pause, stop, steps = Pause(), threading.Event(), []
     pause.set()
-    run = threading.Thread(target=lambda: steps.extend(train(CONFIG, PSF, out, pause=pause)))
+    run = threading.Thread(
+        target=lambda: steps.extend(train(CONFIG, PSF, out, pause=pause, stop=stop))
+    )
     run.start()
     run.join(0.5)
     assert run.is_alive()
     assert not steps
+    return run, pause, stop, steps
+
+
+def test_a_paused_run_waits(out):
+    run, pause, _, steps = paused_run(out)
     pause.clear()
     run.join(60)
-    assert len(out.read_bytes()) > 1000
+    assert [s.step for s in steps] == [1, 2, 3, 4, 4]
+
+
+def test_a_paused_run_can_be_stopped(out):
+    run, pause, stop, steps = paused_run(out)
+    stop.set()
+    run.join(60)
+    assert not run.is_alive()
+    assert pause.is_set()
+    assert not steps
 
 
 def test_a_run_without_progress_ends_early(out, monkeypatch):

@@ -12,7 +12,7 @@ from napari_dilatedloc.benchmark.rows import BenchmarkRow, median_seconds
 from napari_dilatedloc.config import CalibrationConfig, SimulationConfig
 from napari_dilatedloc.inference.device import choose_device
 from napari_dilatedloc.inference.transfer import to_host
-from napari_dilatedloc.network.decode import decode_raw
+from napari_dilatedloc.network.decode import decode
 from napari_dilatedloc.network.output import CHANNELS, scaling_for
 
 SPACING_PX = 4
@@ -52,7 +52,7 @@ def benchmark_decode(sizes: DecodeBenchmark | None = None) -> Iterator[Benchmark
 
         def work(raw: Tensor = raw) -> None:
             nonlocal found
-            decoded = decode_raw(
+            decoded = decode(
                 raw, 0.5, channels=CHANNELS, scaling=scaling, calibration=CalibrationConfig()
             )
             found = to_host(decoded)[0].shape[-1]

@@ -115,9 +115,9 @@ def _report(found: MovieMatch, out: Path, as_json: bool) -> None:
     life = estimate.lifetime_frames
     show(
         {
-            "background": f"{_spread(estimate.bg)} photons per pixel",
-            "photons": f"{_spread(estimate.photons)} of a molecule in a frame",
-            "density": f"{_spread(estimate.density_per_um2)} per um2",
+            "background": f"{estimate.bg} photons per pixel",
+            "photons": f"{estimate.photons} of a molecule in a frame",
+            "density": f"{estimate.density_per_um2} per um2",
             "lifetime": "unknown" if life is None else f"{life:.3g} frames",
             "z": f"{estimate.z_range_nm[0]:.0f} to {estimate.z_range_nm[1]:.0f} nm",
             "rests on": f"{estimate.spots} spots, {estimate.fits} fits, {estimate.pairs} spots "
@@ -128,14 +128,6 @@ def _report(found: MovieMatch, out: Path, as_json: bool) -> None:
     for verdict in found.verdicts:
         mark = verdict.level if verdict.checked else "-"
         typer.echo(f"{mark:>8}: {verdict.sentence}")
-
-
-def _spread(spread: Any) -> str:
-    low, middle, high = (
-        f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-        for value in (spread.low, spread.median, spread.high)
-    )
-    return f"{middle} ({low} to {high})"
 
 
 def register(app: typer.Typer) -> None:

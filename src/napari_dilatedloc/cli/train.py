@@ -53,9 +53,10 @@ def train(
 ) -> None:
     """Train a network on simulated movies of your PSF and camera.
 
-    Starts from the shipped weights that come nearest, which takes minutes ('--init none' starts
-    from nothing and takes hours). The best weights are in OUT from the first validation on; Ctrl-C
-    stops after the step at hand, and the same command with --resume goes on from there.
+    Starts from the shipped weights whose PSF is the most like yours, which takes minutes ('--init
+    none' starts from nothing and takes hours). The best weights are in OUT from the first
+    validation on; Ctrl-C stops after the step at hand, and the same command with --resume goes on
+    from there.
     """
     import torch
 
@@ -78,7 +79,7 @@ def train(
     spots = load_psf(psf)
     settings = _base(config, out if resume else None)
     wanted = network or settings.network
-    start = None if resume else choose_start(init, spots.config, wanted)
+    start = None if resume else choose_start(init, spots, wanted, say)
     if start is not None:
         if network is not None and start.info.network != network:
             raise ValueError(
@@ -86,7 +87,6 @@ def train(
                 f"--network says {network!r}; leave one of the two out"
             )
         settings = settings.for_fine_tuning()
-        say(f"starting from the weights of {start.name}; '--init none' starts from nothing")
     settings = _with_options(settings, camera, ranges, options)
     torch.set_flush_denormal(True)  # tiny gradients make CPU convolutions many times slower
     try:
@@ -214,23 +214,16 @@ def _accuracy(step: TrainingStep) -> str:
 
 def networks(as_json: Json = False) -> None:
     """List the networks, their parameters and cost per 128 x 128 frame."""
-    from napari_dilatedloc.network.registry import (
-        NETWORKS,
-        build_network,
-        count_macs,
-        count_parameters,
-    )
+    from napari_dilatedloc.network.registry import build_all, count_macs, count_parameters
 
-    rows = []
-    for name in NETWORKS:
-        module = build_network(name)
-        rows.append(
-            {
-                "name": name,
-                "parameters": count_parameters(module),
-                "macs_128": count_macs(module, 128),
-            }
-        )
+    rows = [
+        {
+            "name": name,
+            "parameters": count_parameters(module),
+            "macs_128": count_macs(module, 128),
+        }
+        for name, module in build_all().items()
+    ]
     show(rows, as_json)
     if not as_json:
         say("macs_128: multiply-accumulates for one more 128 x 128 frame of a stream")

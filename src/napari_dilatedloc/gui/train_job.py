@@ -14,6 +14,7 @@ from napari_dilatedloc.gui.localize_job import leave_a_core_to_the_viewer
 
 if TYPE_CHECKING:
     from napari_dilatedloc.psf.base import PSF
+    from napari_dilatedloc.training.pause import Pause
     from napari_dilatedloc.training.step import TrainingStep
 
 
@@ -34,7 +35,7 @@ class TrainingStarted:
 
 
 def train_job(
-    config: TrainingConfig, psf: PSF, out: Path, init: str, pause: Event, stop: Event
+    config: TrainingConfig, psf: PSF, out: Path, init: str, pause: Pause, stop: Event
 ) -> Iterator[TrainingStarted | TrainingStep]:
     """Train, from the weights of `init` ("auto", a model or "none"); meant for a worker thread.
 
@@ -56,7 +57,7 @@ def train_job(
     # in this very thread: tiny gradients make CPU convolutions many times slower
     torch.set_flush_denormal(True)
     try:
-        start = choose_start(init, psf.config, config.network)
+        start = choose_start(init, psf, config.network)
         if start is not None:
             config = config.for_fine_tuning()
         yield TrainingStarted(None if start is None else start.name, config)

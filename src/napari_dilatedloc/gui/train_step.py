@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer, Signal, Slot
@@ -17,6 +16,7 @@ from napari_dilatedloc.gui.train_job import TrainingStarted, train_job
 from napari_dilatedloc.gui.train_panel import TrainPanel
 from napari_dilatedloc.gui.training_log import TrainingLog
 from napari_dilatedloc.gui.worker import GeneratorWorker, State
+from napari_dilatedloc.training.pause import Pause
 
 if TYPE_CHECKING:
     from napari_dilatedloc.gui.psf_job import ChosenPSF
@@ -44,7 +44,7 @@ class TrainStep(TrainPanel):
         self._pixel_size_nm: float | None = None
         self._movie_trouble = ""
         self._task = ""
-        self._pause = Event()
+        self._pause = Pause()
         self._out = Path()
         self._suggested = Path()
         self._began_with = ""
@@ -98,7 +98,7 @@ class TrainStep(TrainPanel):
         if self._train_trouble or self._chosen is None:
             self.status.show_error(self._train_trouble)
             return
-        self._pause, self._out, self.log = Event(), self.form.out, TrainingLog()
+        self._pause, self._out, self.log = Pause(), self.form.out, TrainingLog()
         self._drawn = None
         self.plots.hide()
         self.show_accuracy("")

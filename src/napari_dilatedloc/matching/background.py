@@ -124,8 +124,8 @@ def _cells(values: Tensor) -> Tensor:
     return cut.unfold(-2, CELL_PX, CELL_PX).unfold(-2, CELL_PX, CELL_PX)
 
 
-def noise_ratio(background: Background, excess: float, floor: float) -> tuple[float, int]:
-    """Measured over expected variance of the background, and how many cells it rests on.
+def noise_ratio_in_time(background: Background, excess: float, floor: float) -> tuple[float, int]:
+    """Variance from frame to frame over the expected one, and how many cells it rests on.
 
     Photons that are `k` times too large have a variance k^2 times and a mean k times too large:
     the ratio is k (photon transfer: Janesick, Photon Transfer, 2007, ch. 5).

@@ -50,6 +50,13 @@ class Spread:
     median: float
     high: float
 
+    def __str__(self) -> str:
+        low, middle, high = (
+            f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+            for value in (self.low, self.median, self.high)
+        )
+        return f"{middle} ({low} to {high})"
+
 
 @dataclass(frozen=True)
 class MovieEstimate:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from napari_dilatedloc.files import replacing
 from napari_dilatedloc.matching.compare import Comparison
@@ -22,7 +23,8 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 COLOURS = {"problem": "#C1272D", "warning": "#B8860B", "ok": "#2E7D32"}
 SHOWN = (0.3, 0.6, 0.8, 0.97)
 """Frames shown, by their place among all when sorted by the number of spots."""
-LINE = 62
+LINE = 80
+"""Characters in a line of text."""
 
 
 def match_figure(match: MovieMatch, title: str = "") -> Figure:
@@ -37,8 +39,8 @@ def match_figure(match: MovieMatch, title: str = "") -> Figure:
     """
     from matplotlib.figure import Figure  # slow to import, and seldom needed
 
-    figure = Figure(figsize=(15, 12.5), dpi=100, layout="constrained")
-    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(6.6, 5.4))[:, 0]
+    figure = Figure(figsize=(15, 12), dpi=100, layout="constrained")
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(6.6, 4.9))[:, 0]
     _frames(top, match)
     if title:
         figure.suptitle(title, fontsize=14)
@@ -59,49 +61,71 @@ def save_match(path: Path, match: MovieMatch, title: str = "") -> None:
 
 def _frames(part: Any, match: MovieMatch) -> None:
     """Real frames above simulated ones with as many spots, all on one grey scale."""
-    runs = len(match.real.adu)
-    rows = (
-        ("real", BLUE, match.real.photons.numpy(), _counts(match.matched.real.spots, match, runs)),
-        (
-            "simulated",
-            ORANGE,
-            match.matched.frames.photons.numpy()[:runs],
-            _counts(match.matched.simulated.spots, match, runs),
-        ),
+    real, simulated = (
+        sample.photons.flatten(0, 1).numpy() for sample in (match.real, match.matched.frames)
     )
-    chosen = [_chosen(counts) for _, _, _, counts in rows]
-    shown = np.stack([rows[0][2][run, frame] for run, frame in chosen[0]])
-    low, high = np.quantile(shown, 0.005), np.quantile(shown, 0.9985)
-    grey = {"cmap": "gray", "vmin": low, "vmax": max(high, low + 1e-3), "interpolation": "nearest"}
-    axes = part.subplots(2, len(shown), squeeze=False)
-    for line, places, (name, colour, frames, counts) in zip(axes, chosen, rows, strict=True):
-        for axis, (run, frame) in zip(line, places, strict=True):
-            image = axis.imshow(frames[run, frame], **grey)
+    length = match.real.adu.shape[1]
+    seen = [
+        _seen(spots, length, len(frames))
+        for spots, frames in (
+            (match.matched.real.spots, real),
+            (match.matched.simulated.spots, simulated),
+        )
+    ]
+    chosen = _chosen(seen[0][0])
+    rows = (
+        ("real", BLUE, real, seen[0], chosen),
+        ("simulated", ORANGE, simulated, seen[1], _alike(seen[0][:, chosen], seen[1])),
+    )
+    grey = {"cmap": "gray", "norm": _grey(real[chosen]), "interpolation": "nearest"}
+    axes = part.subplots(2, len(chosen), squeeze=False)
+    for line, (name, colour, frames, (counts, _), places) in zip(axes, rows, strict=True):
+        for axis, place in zip(line, places, strict=True):
+            image = axis.imshow(frames[place], **grey)
             axis.set(xticks=[], yticks=[])
-            count = int(counts[run, frame])
-            number = f"{count} spot{'' if count == 1 else 's'}"
-            if name == "real":
-                y, x = match.real.origin[run].tolist()
-                number = f"frame {match.real.first_frame[run] + frame}, y {y}, x {x}: {number}"
-            axis.set_title(number, fontsize=10)
+            number = f"{counts[place]:.0f} spot{'' if counts[place] == 1 else 's'}"
+            where = f"{_where(match, *divmod(place, length))}: " if name == "real" else ""
+            axis.set_title(where + number, fontsize=10)
         line[0].set_ylabel(name, fontsize=14, color=colour, fontweight="bold")
     height, width = match.real.size
     bar = part.colorbar(image, ax=axes.ravel().tolist(), shrink=0.6, pad=0.01)
     bar.set_label(f"photons per pixel, {height} x {width} px shown")
 
 
-def _counts(spots: Spots, match: MovieMatch, runs: int) -> NDArray[np.int64]:
-    """Spots seen in each frame of the first runs, (runs, L)."""
-    length = match.real.adu.shape[1]
-    index = (spots.run * length + spots.frame)[spots.run < runs]
-    return np.bincount(index, minlength=runs * length).reshape(runs, length)
+def _grey(shown: NDArray[np.float32]) -> Any:
+    """Grey scale by a root, so that dim spots are seen and bright ones keep their shape."""
+    from matplotlib.colors import PowerNorm
+
+    low, high = (float(np.quantile(shown, share)) for share in (0.005, 0.9997))
+    return PowerNorm(0.7, low, max(high, low + 1e-3))
 
 
-def _chosen(counts: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Run and frame of frames with few, usual, more and most spots."""
-    order = np.argsort(counts.ravel(), kind="stable")
+def _where(match: MovieMatch, run: int, frame: int) -> str:
+    """Frame of the movie, and which part of it unless all windows are the same."""
+    number = f"frame {match.real.first_frame[run] + frame}"
+    y, x = match.real.origin[run].tolist()
+    return number if len(match.real.origin.unique(dim=0)) == 1 else f"{number}, y {y}, x {x}"
+
+
+def _seen(spots: Spots, length: int, frames: int) -> NDArray[np.float64]:
+    """Number of spots in each frame of all runs, and their photons together, (2, N)."""
+    index = spots.run * length + spots.frame
+    each = [np.bincount(index, weights, frames) for weights in (None, spots.photons)]
+    return np.stack(each).astype(np.float64)
+
+
+def _chosen(counts: NDArray[np.float64]) -> list[int]:
+    """Frames with few, usual, more and most spots."""
+    order = np.argsort(counts, kind="stable")
     places = np.unique((np.array(SHOWN) * (len(order) - 1)).round().astype(int))
-    return [(int(k) // counts.shape[1], int(k) % counts.shape[1]) for k in order[places]]
+    return [int(place) for place in order[places]]
+
+
+def _alike(wanted: NDArray[np.float64], seen: NDArray[np.float64]) -> list[int]:
+    """Frames, none twice, with the spots (2, n) wanted: by their number, then by their light."""
+    counts, light = np.abs(seen[:, None] - wanted[..., None])
+    cost = counts + light / (light.max() + 1.0)  # the light counts for less than one spot
+    return [int(place) for place in linear_sum_assignment(cost)[1]]
 
 
 def _histogram(axis: Any, comparison: Comparison) -> None:
@@ -126,7 +150,9 @@ def _spectrum(axis: Any, comparison: Comparison) -> None:
     axis.set_yscale("log")
     axis.set(xlabel="spatial frequency (cycles per pixel)", ylabel="power (photons² per pixel)")
     coarse, fine = comparison.power_ratio
-    axis.set_title(f"Radial spectrum, real {coarse:.2f}x coarse, {fine:.2f}x fine", fontsize=11)
+    axis.set_title(
+        f"Radial spectrum, real over simulated: {coarse:.2f} coarse, {fine:.2f} fine", fontsize=11
+    )
     _clean(axis)
 
 
@@ -143,17 +169,19 @@ def _words(part: Any, match: MovieMatch) -> None:
     e = match.estimate
     life = "unknown" if e.lifetime_frames is None else f"{e.lifetime_frames:.2g} frames"
     rows = [
-        f"background  {e.bg.median:.4g} photons per px ({e.bg.low:.3g} to {e.bg.high:.3g})",
-        f"photons     {e.photons.median:.0f} ({e.photons.low:.0f} to {e.photons.high:.0f})",
-        f"density     {e.density_per_um2.median:.3g} per µm² ({e.density_per_um2.low:.2g} to "
-        f"{e.density_per_um2.high:.2g})",
-        f"on-time     {life}",
-        f"z           {e.z_range_nm[0]:.0f} to {e.z_range_nm[1]:.0f} nm",
+        "In the movie: middle (5% to 95%)",
+        f"  background  {e.bg} photons per px",
+        f"  photons     {e.photons} of a molecule in a frame",
+        f"  density     {e.density_per_um2} per µm²",
+        f"  on-time     {life}",
+        f"  z           {e.z_range_nm[0]:.0f} to {e.z_range_nm[1]:.0f} nm",
+        "",
     ]
-    lines: list[tuple[str, str]] = [(row, "black") for row in rows] + [("", "black")]
+    lines = [(row, "black") for row in rows]
     for verdict in match.verdicts:
         if verdict.checked:
-            wrapped = textwrap.wrap(f"{verdict.level}: {verdict.sentence}", LINE)
+            said = f"{verdict.level}: {verdict.sentence}"
+            wrapped = textwrap.wrap(said, LINE, subsequent_indent="  ")
             lines += [(line, COLOURS[verdict.level]) for line in wrapped]
     step = min(0.045, 1 / max(len(lines), 1))
     for number, (text, colour) in enumerate(lines):

@@ -19,7 +19,7 @@ from torch import Tensor
 from napari_dilatedloc.camera import Camera, build_camera
 from napari_dilatedloc.matching.residual import (
     light_of,
-    noise_ratio,
+    noise_ratio_in_frame,
     photons_of,
     pixel_variance,
 )
@@ -263,7 +263,7 @@ def _cut(
     for frame in np.unique(found.frame[chosen]):
         photons = photons_of(movie[int(frame)], camera)
         drawn = light_of(found[found.frame == frame], psf, photons.shape)
-        noise.append(noise_ratio(photons - drawn, drawn, camera))
+        noise.append(noise_ratio_in_frame(photons - drawn, drawn, camera))
         for index in chosen[found.frame[chosen] == frame]:
             y, x = int(row[index]), int(column[index])
             box = slice(y - half, y + half + 1), slice(x - half, x + half + 1)

@@ -24,23 +24,34 @@ CELL_PX = 16
 
 
 def residual_image(frame: Any, found: Localizations, psf: PSF, camera: Camera) -> Image:
-    """Frame minus model: what neither localizations nor a smooth background explain.
+    """Frame minus model: what neither the localizations nor a smooth background explain.
+
+    A molecule that was missed stays as a bright spot, one that is not there leaves a dark one, and
+    a PSF that does not fit leaves rings of both. The background that is taken off is the median
+    of what is left in cells of 16 x 16 px.
 
     Parameters
     ----------
     frame : array (Y, X)
         ADU.
     found : Localizations
-        All localizations of this frame (the column `frame` is not looked at).
+        All localizations of this frame and of no other (the column `frame` is not looked at); with
+        none the frame is shown without its background.
     psf : PSF
-        For many frames of a slow PSF give ``compile.compile_psf(psf)``.
+        That of the model: ``psf.build.build_psf(model.info.psf, model.psf_tensors)``. For many
+        frames of a slow PSF give ``psf.compile.fast_psf`` of it.
     camera : Camera
-        Of the whole frame.
+        Of the whole frame, as from ``camera.build_camera``.
 
     Returns
     -------
     array (Y, X) float32
         Photons per pixel; noise around 0 where the model is right.
+
+    Raises
+    ------
+    ValueError
+        If the camera has maps of another size than the frame.
     """
     left = photons_of(frame, camera) - light_of(found, psf, np.shape(frame))
     return (left - torch.from_numpy(_smooth_background(left.numpy()))).numpy()
@@ -84,11 +95,23 @@ def _smooth_background(photons: Image) -> Image:
     return smooth.astype(np.float32)
 
 
-def noise_ratio(left: Tensor, light: Tensor, camera: Camera) -> float:
-    """Variance of the pixels between the molecules over the one the camera promises.
+def noise_ratio_in_frame(left: Tensor, light: Tensor, camera: Camera) -> float:
+    """Variance between the molecules of one frame over the one the camera promises.
 
     From differences of neighbours, which a smooth background leaves alone, and their median, which
     a molecule that was missed does not change.
+
+    Parameters
+    ----------
+    left, light : Tensor (Y, X)
+        Photons of the frame less those of its molecules; photons of the molecules.
+    camera : Camera
+        Of the whole frame.
+
+    Returns
+    -------
+    float
+        1 where the camera's settings are right; NaN where no pixel is free of molecules.
     """
     background = torch.from_numpy(_smooth_background(left.numpy())).clamp_min(0)
     variance = pixel_variance(camera, background)

@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_dilatedloc.camera import Camera
 from napari_dilatedloc.config import EMCCDConfig, SimulationConfig
-from napari_dilatedloc.matching.background import noise_ratio, transfer_line
+from napari_dilatedloc.matching.background import noise_ratio_in_time, transfer_line
 from napari_dilatedloc.matching.compare import Comparison
 from napari_dilatedloc.matching.estimate import Matched
 from napari_dilatedloc.matching.orientation import Orientation
@@ -126,13 +126,13 @@ def gain_factor(sample: MovieSample, matched: Matched) -> float | None:
     noise = sample.chip.noise
     line = transfer_line(matched.real.background)
     if line is not None:
-        simulated = transfer_line(matched.simulated.background)
-        return line[0] / (noise.excess if simulated is None else simulated[0])
-    real, cells = noise_ratio(matched.real.background, noise.excess, noise.floor_photons2)
-    simulated_ratio, _ = noise_ratio(
-        matched.simulated.background, noise.excess, noise.floor_photons2
+        other = transfer_line(matched.simulated.background)
+        return line[0] / (noise.excess if other is None else other[0])
+    (real, cells), (simulated, _) = (
+        noise_ratio_in_time(look.background, noise.excess, noise.floor_photons2)
+        for look in (matched.real, matched.simulated)
     )
-    return real / simulated_ratio if cells and simulated_ratio > 0 else None
+    return real / simulated if cells and simulated > 0 else None
 
 
 def photons_per_adu(camera: Camera) -> float:

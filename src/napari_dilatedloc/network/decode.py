@@ -19,9 +19,13 @@ from napari_dilatedloc.network.output import Prediction, activate, calibrate
 
 SEED_PROB = 0.1  # pixels below it never start a localization
 SECOND_PROB = 0.6  # a pixel beside a brighter one is a molecule of its own from here on
+AGREEING = 4.0  # standard deviations; a neighbour this far off hardly speaks for the molecule
 
 SEED_LOGIT = math.log(SEED_PROB / (1 - SEED_PROB)) - 1e-3
 """A little below, so that rounding keeps every pixel that `SEED_PROB` would."""
+
+AROUND = ((0, 0), *((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x))
+"""Steps (y, x) from a pixel to itself and its eight neighbours."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,15 @@ class Peaks:
     """Pixels that speak for a molecule, in order of image, row, column.
 
     ``frame``, ``row``, ``col`` are int64 (K,), ``prob`` (K,) is the probability of the molecule.
+    ``shares`` (K, 9) is how far each pixel of `AROUND` speaks for it: its own probability, 0 where
+    it is a molecule of its own.
     """
 
     frame: Tensor
     row: Tensor
     col: Tensor
     prob: Tensor
+    shares: Tensor
 
 
 def find_peaks(logit: Tensor, threshold: float) -> Peaks:
@@ -79,36 +86,31 @@ def find_peaks(logit: Tensor, threshold: float) -> Peaks:
     flat = padded.view(-1)
     at = torch.nonzero(flat > SEED_LOGIT)[:, 0]
     own = flat[at]
-    beside = _beside(width, flat.device)
+    beside = torch.tensor([y * width + x for y, x in AROUND[1:]], device=flat.device)
     # Maxima on logits: sigmoid saturates and would make ties.
     peak = own >= flat[at[:, None] + beside].amax(1)
     prob = torch.sigmoid(own)
     peak &= prob > SEED_PROB
     second = (prob > SECOND_PROB) & ~peak
     # A molecule keeps what is its own: from here on its neighbours see nothing in its place.
-    flat[at] = torch.where(second, torch.full_like(own, -torch.inf), own)
+    flat[at] = own.masked_fill(second, -torch.inf)
     up, left, right, down = torch.sigmoid(flat[at[:, None] + beside[[1, 3, 4, 6]]]).unbind(1)
     whole = (prob + (up + down + left + right)).clamp(max=1.0)
     kept = (peak | second) & (whole > threshold)
+    flat[at] = own.masked_fill(second | peak, -torch.inf)
     place = at[kept]
+    shares = torch.cat([own[kept, None], flat[place[:, None] + beside]], 1)
     row = torch.div(place, width, rounding_mode="floor")
     return Peaks(
         frame=torch.div(row, height, rounding_mode="floor"),
         row=row % height - 1,
         col=place % width - 1,
         prob=whole[kept],
+        shares=torch.sigmoid(shares),
     )
 
 
-def decode(prediction: Prediction, threshold: float) -> Decoded:
-    """Localizations above a detection probability, in order of image, row, column."""
-    peaks = find_peaks(prediction.logit, threshold)
-    index = (peaks.frame, peaks.row, peaks.col)
-    maps = {field.name: getattr(prediction, field.name)[index] for field in fields(Prediction)}
-    return _decoded(peaks, Prediction(**maps))
-
-
-def decode_raw(
+def decode(
     raw: Tensor,
     threshold: float,
     *,
@@ -117,7 +119,9 @@ def decode_raw(
     calibration: CalibrationConfig,
     origin: tuple[int, int] = (0, 0),
 ) -> Decoded:
-    """What `decode` gives of raw network output; only pixels that speak get physical values.
+    """Localizations above a detection probability, in order of image, row, column.
+
+    Only pixels that speak for a molecule, and those around them, get physical values.
 
     Parameters
     ----------
@@ -134,10 +138,47 @@ def decode_raw(
         so positions are rounded once, wherever the maps were cut.
     """
     peaks = find_peaks(raw[:, channels.index("prob")].float(), threshold)
-    rows = raw[peaks.frame, :, peaks.row, peaks.col]  # (K, C)
-    prediction = calibrate(activate(rows, channels, scaling), calibration)
+    dy, dx = torch.tensor(AROUND, device=raw.device).unbind(1)
+    height, width = raw.shape[2:]
+    row = (peaks.row[:, None] + dy).clamp(0, height - 1)  # beyond the border the share is 0
+    col = (peaks.col[:, None] + dx).clamp(0, width - 1)
+    rows = raw[peaks.frame[:, None], :, row, col]  # (K, 9, C)
+    around = activate(rows.transpose(1, 2), channels, scaling)
+    prediction = calibrate(averaged(around, peaks.shares), calibration)
     moved = replace(peaks, row=peaks.row + origin[0], col=peaks.col + origin[1])
     return _decoded(moved, prediction)
+
+
+def averaged(around: Prediction, shares: Tensor) -> Prediction:
+    """Positions that the pixels around a peak agree on; all else is what the peak says.
+
+    The pixels that share a molecule were each taught to say where it is, and their errors differ.
+    Weights are ``share * exp(-d^2 / (2 AGREEING^2))``, d the distance from what the peak says in
+    units of both predicted standard deviations.
+
+    Parameters
+    ----------
+    around : Prediction
+        What the pixels of `AROUND` say, each (K, 9).
+    shares : Tensor (K, 9)
+        As in `Peaks`.
+
+    Returns
+    -------
+    Prediction
+        One value per peak, each (K,); ``x`` and ``y`` relative to the centre of its pixel.
+    """
+    steps = torch.tensor(AROUND, device=shares.device)
+    sigmas = (around.sigma_x, around.sigma_y, around.sigma_z_nm)
+    places = (around.x + steps[:, 1], around.y + steps[:, 0], around.z_nm)
+    apart = torch.zeros_like(shares)
+    for place, sigma in zip(places, sigmas, strict=True):
+        apart += (place - place[:, :1]) ** 2 / (sigma**2 + sigma[:, :1] ** 2)
+    weights = shares * torch.exp(-apart / (2 * AGREEING**2))
+    weights = weights / weights.sum(1, keepdim=True)
+    x, y, z_nm = ((weights * place).sum(1) for place in places)
+    own = {field.name: getattr(around, field.name)[:, 0] for field in fields(Prediction)}
+    return Prediction(**{**own, "x": x, "y": y, "z_nm": z_nm})
 
 
 def _decoded(peaks: Peaks, at: Prediction) -> Decoded:
@@ -157,9 +198,3 @@ def _decoded(peaks: Peaks, at: Prediction) -> Decoded:
         sigma_z_nm=at.sigma_z_nm,
         sigma_photons=at.sigma_photons,
     )
-
-
-def _beside(width: int, device: torch.device) -> Tensor:
-    """Steps to a pixel's eight neighbours in a flat map, row by row."""
-    steps = [dy * width + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
-    return torch.tensor(steps, device=device)

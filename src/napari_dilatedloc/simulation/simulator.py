@@ -164,7 +164,7 @@ class Simulator:
             movies=movies,
             frames=frames,
             size=size,
-            margin=self.psf.config.roi_size // 3,
+            margin=self.psf.config.roi_size // 2,
             z_range_nm=self.z_range_nm,
             pixel_size_nm=self.psf.config.pixel_size_nm,
             generator=generator,

@@ -30,6 +30,7 @@ from napari_dilatedloc.training.finish import finish_model
 from napari_dilatedloc.training.guard import Guard
 from napari_dilatedloc.training.isolated import IsolatedAccuracy
 from napari_dilatedloc.training.loss import loss_terms
+from napari_dilatedloc.training.pause import Pause
 from napari_dilatedloc.training.schedule import batch_size, learning_rate, patch_px
 from napari_dilatedloc.training.start import adapted, fresh_network
 from napari_dilatedloc.training.state import (
@@ -47,7 +48,6 @@ from napari_dilatedloc.training.watch import Watch
 logger = logging.getLogger(__name__)
 
 MAX_ROLLBACKS = 5
-PAUSE_S = 0.1  # between looks at the pause button
 
 
 class _Stopped(Exception):
@@ -71,7 +71,7 @@ def train(
     resume: bool = False,
     init: Model | None = None,
     stop: threading.Event | None = None,
-    pause: threading.Event | None = None,
+    pause: Pause | None = None,
 ) -> Generator[TrainingStep, None, None]:
     """Train a network on simulated movies.
 
@@ -96,8 +96,8 @@ def train(
         step reported is then number 0, with the accuracy of these weights on the new data.
     stop : threading.Event, optional
         Set it to end after the current step; the best model so far is kept.
-    pause : threading.Event, optional
-        While it is set the run waits; that time does not count.
+    pause : Pause, optional
+        While it is set the run waits; that time does not count. `stop` ends a pause too.
 
     Yields
     ------
@@ -124,10 +124,7 @@ def train(
         yield run.look()
     stop = stop or threading.Event()
     with batches(run.maker, run.state.generator, ahead=run.device.type != "cpu") as feed:
-        while run.progress() < 1 and not run.exhausted() and not stop.is_set():
-            if pause is not None and pause.is_set():
-                time.sleep(PAUSE_S)
-                continue
+        while run.progress() < 1 and not run.exhausted() and _go_on(stop, pause):
             step = run.advance(next(feed))
             try:
                 yield step
@@ -138,6 +135,13 @@ def train(
         run.save()
     elif out.exists():
         yield run.finish(stop)
+
+
+def _go_on(stop: threading.Event, pause: Pause | None) -> bool:
+    """Whether the run goes on, told when a pause is over."""
+    if pause is not None and pause.is_set():
+        pause.wait_until_resumed(stop)
+    return not stop.is_set()
 
 
 def _check_path(out: Path) -> None:

@@ -13,7 +13,7 @@ from napari_dilatedloc.camera import Camera
 from napari_dilatedloc.config import CalibrationConfig, ScalingConfig
 from napari_dilatedloc.evaluation import Evaluation, evaluate
 from napari_dilatedloc.network.decode import decode
-from napari_dilatedloc.network.output import activate, calibrate, normalize
+from napari_dilatedloc.network.output import normalize
 from napari_dilatedloc.network.registry import as_network
 from napari_dilatedloc.simulation.simulator import Simulator, to_table
 from napari_dilatedloc.table import Emitters, Localizations
@@ -83,8 +83,13 @@ def predict(
         place = None if origin is None else origin[i : i + 1]
         photons = camera.at(place, size).to_photons(movie[None].to(camera.baseline.device))
         raw = network(normalize(photons, scaling).to(device))[0]
-        prediction = calibrate(activate(raw, as_network(network).channels, scaling), factors)
-        d = decode(prediction, threshold)
+        d = decode(
+            raw,
+            threshold,
+            channels=as_network(network).channels,
+            scaling=scaling,
+            calibration=factors,
+        )
         columns = {name: getattr(d, name).cpu().numpy() for name in Localizations.column_names()}
         parts.append(Localizations(**{**columns, "frame": columns["frame"] + i * len(raw)}))
     return Localizations.concatenate(parts)
