@@ -217,6 +217,14 @@ def test_every_command_explains_itself(run, command):
     assert len(out) > 200
 
 
+@pytest.mark.parametrize("command", ["localize", "watch"])
+def test_help_says_that_tiles_are_automatic(run, command):
+    _, out, _ = run(command, "--help")
+    said = " ".join(out.replace("│", " ").split())
+    assert "--tile-size" in said
+    assert "automatic by default" in said
+
+
 def test_the_demo_writes_what_it_promises(run, tmp_path):
     status, _, err = run("demo", "--out", tmp_path / "demo", "--frames", 40)
     assert status == 0

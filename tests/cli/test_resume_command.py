@@ -4,12 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from napari_dilatedloc.config import LocalizeConfig, SimulationConfig, save_yaml
-from napari_dilatedloc.inference import store
+from napari_dilatedloc.inference import engine, pipeline, store
 from napari_dilatedloc.io.movie import open_movie, write_movie
 from napari_dilatedloc.io.tables import read_table
 from napari_dilatedloc.network.checkpoint import load_model
@@ -227,6 +228,53 @@ def test_run_json_holds_what_the_run_was(run, args, movie, tmp_path):
     found = read_table(tmp_path / "locs.csv", pixel_size_nm=100.0)[0]
     assert said["report"]["localizations"] == len(found)
     assert found.prob.min() >= 0.6
+
+
+def test_run_json_tells_how_frames_were_cut(run, args, tmp_path):
+    for options, setting in (((), None), (("--tile-size", 72), 72)):
+        status, out, _ = run(*args("locs.csv", *options))
+        assert status == 0
+        said = json.loads((tmp_path / "locs.run" / "run.json").read_text())
+        assert said["settings"]["tile_size"] == setting
+        assert said["how"]["tile_size"] == said["report"]["tile_size"] == 64  # one tile
+        assert json.loads(out)["tile_size"] == 64
+    assert "tile_size" in refused(run, args("locs.csv", "--overwrite", "--tile-size", 8))
+
+
+def test_workers_cut_alike_and_so_does_who_goes_on(run, args, tmp_path, monkeypatch):
+    pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
+    from napari_dilatedloc.inference import cluster
+
+    def here(client, told, spans):
+        """What a worker does, in this process; a real cluster has a test of its own."""
+        assert told.config.tile_size == 1024
+        crew = cluster._Crew(told)
+        crew.setup(worker=None)
+        for span in spans:
+            yield cluster.TaskDone(*span, crew.localize(span, "cpu"), "here")
+
+    monkeypatch.setattr(cluster, "connect", lambda workers, scheduler: nullcontext())
+    monkeypatch.setattr(cluster, "localize_on_cluster", here)
+    status, out, _ = run(*args("locs.csv", "--workers", 1, "--frames", "0:16"))
+    assert status == 0
+    assert json.loads(out)["frames"] == 16
+    record = store.RunFolder.open(tmp_path / "locs.run").record
+    assert record.settings.tile_size is None
+    assert record.settings_used.tile_size == 1024  # on workers with much memory and with little
+
+
+def test_gaps_are_filled_with_one_engine(run, args, killed, monkeypatch):
+    part(killed, 1).unlink()
+    made, build = [], engine.build_engine
+
+    def counting(*given):
+        made.append(given)
+        return build(*given)
+
+    monkeypatch.setattr(engine, "build_engine", counting)
+    monkeypatch.delattr(pipeline, "build_engine")
+    assert run(*args("locs.csv", "--resume"))[0] == 0
+    assert len(made) == 1
 
 
 def test_ctrl_c_keeps_what_was_done_and_the_run_goes_on(run, args, tmp_path, monkeypatch):

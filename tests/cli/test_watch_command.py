@@ -87,6 +87,13 @@ def test_nothing_to_watch_is_one_sentence(tmp_path):
     assert "no frame came" in done.stderr
 
 
+def test_what_contradicts_itself_is_refused(run, tmp_path):
+    words = ["watch", tmp_path, "--model", "astigmatism", "--out", tmp_path / "live.csv"]
+    status, _, err = run(*words, "--resume", "--overwrite")
+    assert status == 2
+    assert "--resume goes on and --overwrite begins again" in " ".join(err.split())
+
+
 def _wait_for(there, process):
     """Until something is there; a process that ended meanwhile says why."""
     until = time.monotonic() + 120

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from napari_dilatedloc.config import LocalizeConfig
 from napari_dilatedloc.inference.batching import (
     SMALLEST_TILE,
     Field,
@@ -51,7 +52,18 @@ def test_a_short_movie_is_one_batch():
 def test_what_the_user_chose_is_not_changed():
     plan = choose_plan(field(512, 512), CPU, 1, 64, batch_frames=7, tile_size=96)
     assert plan == Plan(7, 96)
-    assert choose_plan(field(40, 48), CPU, 2**24, 64, tile_size=1024).tile_size == 48
+    assert choose_plan(field(200, 240), CPU, 2**24, 64, tile_size=1024).tile_size == 240
+
+
+@pytest.mark.parametrize("tile_size", [None, 1024])
+def test_every_plan_can_be_asked_for(tile_size):
+    """It is written into the record of a run and becomes the setting of its other half."""
+    for side in (17, 48, 64, 97):
+        plan = choose_plan(field(side, side), CPU, 2**24, 64, tile_size=tile_size)
+        settings = LocalizeConfig(tile_size=plan.tile_size, batch_frames=plan.batch_frames)
+        assert plan == choose_plan(
+            field(side, side), CPU, 2**24, 64, settings.batch_frames, settings.tile_size
+        )
 
 
 @pytest.mark.parametrize("capacity", [2.0**exponent for exponent in range(19, 25)])

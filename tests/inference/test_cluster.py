@@ -1,6 +1,7 @@
 """A real cluster of two worker processes gives the table of one process, also if one is killed."""
 
 import os
+import pickle
 import signal
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 import torch
 
 from napari_dilatedloc.config import LocalizeConfig
+from napari_dilatedloc.inference import pipeline
+from napari_dilatedloc.inference.engine import build_engine
 from napari_dilatedloc.inference.pipeline import localize
 from napari_dilatedloc.inference.record import record_of
 from napari_dilatedloc.inference.store import RunFolder
@@ -17,6 +20,7 @@ from napari_dilatedloc.network.checkpoint import load_model
 from napari_dilatedloc.table import Localizations
 
 pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
+from napari_dilatedloc.inference import cluster as on_workers
 from napari_dilatedloc.inference.cluster import (
     ClusterError,
     ClusterRun,
@@ -90,6 +94,42 @@ def test_equals_one_process(cluster, run, tmp_path):
     assert (report.device, report.engine, report.precision) == ("cpu", "exact", "float32")
     networks = [task.report.stages["network"] for task in done]
     assert report.stages["network"] == pytest.approx(sum(networks))
+
+
+def test_a_worker_keeps_its_engine_for_all_tasks(run, tmp_path, monkeypatch):
+    movie, model = open_movie(run.movie).data, load_model(run.model)
+    spans, made = run.folder.missing(block=TASK), []
+    anew = [localize(movie, model, CONFIG.replace(frames=span)) for span in spans]
+    expected = Localizations.concatenate([b.localizations for blocks in anew for b in blocks])
+
+    def counting(network, device, config):
+        made.append(config.tile_size)
+        return build_engine(network, device, config)
+
+    monkeypatch.setattr(on_workers, "build_engine", counting)
+    monkeypatch.delattr(pipeline, "build_engine")
+    for _ in range(2):  # another run, with perhaps another model, has a crew of its own
+        made.clear()
+        crew = pickle.loads(pickle.dumps(on_workers._Crew(run)))  # as dask sends it
+        crew.setup(worker=None)
+        reports = [crew.localize(span, "cpu") for span in spans]
+        assert made == [on_workers.TILE_PX]
+        assert {report.tile_size for report in reports} == {64}  # frames are smaller than tiles
+        same(exported(run, tmp_path / "locs.h5"), expected)
+        run.folder.create(run.folder.path, run.folder.record)
+
+
+def test_tasks_at_a_time_have_engines_of_their_own(run, monkeypatch):
+    crew = on_workers._Crew(run)
+    crew.setup(worker=None)
+    config = CONFIG.replace(device="cpu")
+    with crew._engine(crew.model, config) as one, crew._engine(crew.model, config) as other:
+        assert one is not other
+    with crew._engine(crew.model, config) as again:
+        assert again in (one, other)
+    with pytest.raises(RuntimeError, match="broken"), crew._engine(crew.model, config):
+        raise RuntimeError("broken")
+    assert len(crew._spare) == 1  # an engine in whose hands something went wrong is not kept
 
 
 def test_a_killed_worker_is_made_up_for(cluster, run, tmp_path):

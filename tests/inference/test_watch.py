@@ -7,6 +7,9 @@ import pytest
 import tifffile
 
 from napari_dilatedloc.config import LocalizeConfig
+from napari_dilatedloc.inference import pipeline
+from napari_dilatedloc.inference import watch as watching
+from napari_dilatedloc.inference.footprint import bytes_per_pixel
 from napari_dilatedloc.inference.pipeline import localize
 from napari_dilatedloc.inference.watch import Patience, watch
 from napari_dilatedloc.io.growing import GrowingMovie
@@ -48,6 +51,52 @@ def test_equals_the_finished_movie(previous, movie, same, tmp_path):
     assert edges[-1] == len(movie)
     assert len(done) > 5
     same(table(done), table(localize(movie, previous, CONFIG)))
+
+
+def test_one_engine_does_all_pieces_and_changes_nothing(strided, movie, tmp_path, monkeypatch):
+    over, made, done = threading.Event(), [], []
+    build = watching.build_engine
+
+    def counting(network, device, config):
+        made.append(device.type)
+        return build(network, device, config)
+
+    monkeypatch.setattr(watching, "build_engine", counting)
+    with monkeypatch.context() as patch:
+        patch.delattr(pipeline, "build_engine")
+        write_one(tmp_path, 0, movie[0])
+        write_one(tmp_path, 1, movie[1])
+        for block in watch(GrowingMovie(tmp_path), strided, CONFIG, patience=EAGER, over=over):
+            done.append(block)
+            for i in range(block.stop + 1, min(block.stop + 5, len(movie))):
+                write_one(tmp_path, i, movie[i])
+            if block.stop + 5 >= len(movie):
+                over.set()
+    assert made == ["cpu"]
+    assert len(done) > 4
+    for block in done:  # each piece by itself, with an engine of its own
+        alone = table(localize(movie, strided, CONFIG.replace(frames=(block.start, block.stop))))
+        for name in alone.column_names():
+            np.testing.assert_array_equal(getattr(block.localizations, name), getattr(alone, name))
+
+
+def test_all_pieces_are_cut_like_the_first(previous, noise, tmp_path, monkeypatch):
+    movie = noise(12, 24, 200).clip(0, 60000).astype(np.uint16)
+    over, needed = threading.Event(), bytes_per_pixel(previous.network)
+    monkeypatch.setattr(pipeline, "HUNGRY", 2**40)  # look at the memory
+    monkeypatch.setattr(pipeline, "free_memory", lambda device: 24 * 120 * needed)
+    for i in range(6):
+        write_one(tmp_path, i, movie[i])
+    config = CONFIG.replace(batch_frames=1)
+    blocks = watch(GrowingMovie(tmp_path), previous, config, patience=EAGER, over=over)
+    sizes = [next(blocks).tile_size]
+    monkeypatch.setattr(pipeline, "free_memory", lambda device: 2**40)
+    for i in range(6, 12):
+        write_one(tmp_path, i, movie[i])
+    over.set()
+    sizes += [block.tile_size for block in blocks]
+    assert len(sizes) > 2
+    assert set(sizes) == {104}
 
 
 def test_a_thread_writes_one_file_page_by_page(previous, movie, same, tmp_path):

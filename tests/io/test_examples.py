@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ("files", "evaluation", "render", "io.movie", "io.tables")
+MODULES = ("files", "evaluation", "render", "io.movie", "io.tables", "inference.store")
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -13,6 +13,7 @@ from napari_dilatedloc.cli.common import needs_cluster, progress_bar, say, show
 
 if TYPE_CHECKING:
     from napari_dilatedloc.config import LocalizeConfig
+    from napari_dilatedloc.inference.engine import Engine
     from napari_dilatedloc.inference.report import LocalizedBlock, LocalizeReport
     from napari_dilatedloc.inference.store import Part, RunFolder
     from napari_dilatedloc.network.checkpoint import Model
@@ -24,6 +25,8 @@ Filled = tuple["RunFolder", "LocalizeReport", bool]
 
 def fill(movie: Any, model: Model, folder: RunFolder) -> Filled:
     """Localize the frames that no part holds, in this process."""
+    from napari_dilatedloc.inference.device import choose_device
+    from napari_dilatedloc.inference.engine import build_engine
     from napari_dilatedloc.inference.record import how_of
     from napari_dilatedloc.inference.report import RunMeter
     from napari_dilatedloc.inference.store import working
@@ -34,19 +37,22 @@ def fill(movie: Any, model: Model, folder: RunFolder) -> Filled:
     meter = RunMeter()
     with working(folder) as parts, progress_bar() as bar:
         task = bar.add_task("localizing", total=last - first, completed=done, note="")
+        config = folder.record.settings_used
+        engine = build_engine(model.network, choose_device(config.device), config)
         try:
             for start, stop in missing:
 
                 def keep(block: LocalizedBlock, start: int = start) -> None:
                     nonlocal folder
-                    if not folder.record.how:
-                        folder = folder.note(how=how_of(block))
+                    known = folder.record.how
+                    if "device" not in known:
+                        folder = folder.note(how={**how_of(block), **known})
                     meter.add(block)
                     parts.add(start + block.start, start + block.stop, block.localizations)
                     bar.update(task, completed=done + meter.report.frames, note=note(meter.report))
 
                 settings = folder.record.settings_used.replace(frames=(start, stop))
-                follow(movie, model, settings, keep)
+                follow(movie, model, settings, keep, engine)
         except KeyboardInterrupt:
             say(f"stopped: {done + meter.report.frames} of {last - first} frames are kept")
             return folder, meter.report, True
@@ -60,13 +66,16 @@ def fill_on_cluster(
     with needs_cluster():
         from napari_dilatedloc.inference.cluster import (
             TASK_FRAMES,
+            TILE_PX,
             ClusterRun,
             connect,
             localize_on_cluster,
             sum_up,
         )
 
-    record = folder.record
+    # noted, so that one process that goes on with the run cuts as the workers did
+    how = {"tile_size": folder.record.settings_used.tile_size or TILE_PX}
+    record = folder.note(how={**folder.record.how, **how}).record
     first, last = record.frames
     spans, done = folder.missing(block=TASK_FRAMES), _say_done(folder)
     # workers may stand in another folder: a path is sent whole, a shipped name as it is
@@ -121,12 +130,16 @@ def write_and_judge(
 
 
 def follow(
-    movie: Any, model: Model, config: LocalizeConfig, keep: Callable[[LocalizedBlock], None]
+    movie: Any,
+    model: Model,
+    config: LocalizeConfig,
+    keep: Callable[[LocalizedBlock], None],
+    engine: Engine | None = None,
 ) -> None:
     """Run the pipeline, whose threads end with this; `keep` gets every block."""
     from napari_dilatedloc.inference.pipeline import localize as blocks
 
-    with closing(blocks(movie, model, config)) as found:
+    with closing(blocks(movie, model, config, engine=engine)) as found:
         for block in found:
             keep(block)
 

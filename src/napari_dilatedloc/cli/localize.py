@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_dilatedloc.cli.common import (
-    Json,
-    PixelSize,
-    check_writable,
-    parse_numbers,
-    progress_bar,
-)
+from napari_dilatedloc.cli.common import Json, PixelSize, parse_numbers, progress_bar
 from napari_dilatedloc.cli.kept_run import (
     fill,
     fill_on_cluster,
@@ -23,6 +17,18 @@ from napari_dilatedloc.cli.kept_run import (
     show_run,
     warn,
     write_and_judge,
+)
+from napari_dilatedloc.cli.run_options import (
+    CameraFile,
+    Device,
+    ModelName,
+    Overwrite,
+    Resume,
+    TableFile,
+    Threshold,
+    TileSize,
+    check_output,
+    model_with_camera,
 )
 
 if TYPE_CHECKING:
@@ -36,37 +42,25 @@ ENGINES = "auto, exact, torch, compiled or openvino; exact: layer by layer in fl
 
 def localize(
     movie: Annotated[Path, typer.Argument(help="TIFF movie, or a folder of single frames.")],
-    model: Annotated[str, typer.Option(help="Model name (astigmatism) or file.")],
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="Table to write: .csv (ThunderSTORM), .hdf5 (Picasso), .h5 or .parquet (own)."
-        ),
-    ],
+    model: ModelName,
+    out: TableFile,
     frames: Annotated[str | None, typer.Option(help="Frames A:B, from 0, B left out.")] = None,
     roi: Annotated[str | None, typer.Option(help="Region y0,x0,y1,x1 in px.")] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Smallest detection probability, 0-1.")
-    ] = None,
+    threshold: Threshold = None,
     pixel_size_nm: PixelSize = None,
-    camera: Annotated[
-        Path | None, typer.Option(help="Camera settings, YAML, if not the model's.")
-    ] = None,
+    camera: CameraFile = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings of the run, YAML; options here win.")
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps; auto takes the fastest.")
-    ] = None,
+    device: Device = None,
     engine: Annotated[str | None, typer.Option(help=ENGINES)] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
     batch_frames: Annotated[
-        int | None, typer.Option(help="Frames the network sees at a time; else found by itself.")
+        int | None, typer.Option(help="Frames the network sees at a time; automatic by default.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Begin again, whatever was done.")
-    ] = False,
+    tile_size: TileSize = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes on this machine (extra 'cluster').")
     ] = None,
@@ -85,19 +79,14 @@ def localize(
     from napari_dilatedloc.inference.record import record_of
     from napari_dilatedloc.inference.store import begin, folder_of
     from napari_dilatedloc.io.movie import open_movie
-    from napari_dilatedloc.io.tables import table_files
-    from napari_dilatedloc.network.checkpoint import load_model
 
-    if resume and overwrite:
-        raise ValueError("--resume goes on and --overwrite begins again; give one of them")
     if workers and scheduler:
         raise ValueError("--scheduler takes the workers there are; leave --workers out")
-    check_writable(out)
-    table_files(out)  # refuses a name that no format has, before the work
+    check_output(out, resume, overwrite)
     options = {"threshold": threshold, "device": device, "engine": engine}
-    options |= {"precision": precision, "batch_frames": batch_frames}
+    options |= {"precision": precision, "batch_frames": batch_frames, "tile_size": tile_size}
     settings = _settings(config, frames, roi, options)
-    trained = _with_camera(load_model(model), camera)
+    trained = model_with_camera(model, camera)
     opened = open_movie(movie, pixel_size_nm=pixel_size_nm)
     check_run(opened.data, settings)
     pixel = opened.pixel_size_nm or trained.info.pixel_size_nm
@@ -132,12 +121,6 @@ def _settings(
         values["roi"] = tuple(int(v) for v in parse_numbers(roi, 4, "--roi"))
     config: LocalizeConfig = parse_config(LocalizeConfig, values, "localize")
     return config
-
-
-def _with_camera(model: Model, file: Path | None) -> Model:
-    from napari_dilatedloc.config import CameraConfig, load_yaml
-
-    return model if file is None else model.with_camera(load_yaml(CameraConfig, file))
 
 
 def run(movie: Any, model: Model, config: LocalizeConfig) -> tuple[Localizations, LocalizeReport]:

@@ -12,13 +12,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, progress_bar, say
+from napari_dilatedloc.cli.common import Json, PixelSize, progress_bar, say
 from napari_dilatedloc.cli.kept_run import (
     note,
     say_finished,
     show_run,
     warn,
     write_and_judge,
+)
+from napari_dilatedloc.cli.run_options import (
+    CameraFile,
+    Device,
+    ModelName,
+    Overwrite,
+    Resume,
+    TableFile,
+    Threshold,
+    TileSize,
+    check_output,
+    model_with_camera,
 )
 
 if TYPE_CHECKING:
@@ -35,24 +47,19 @@ def watch(
     folder: Annotated[
         Path, typer.Argument(help="Folder that TIFF files are written into, or the first file.")
     ],
-    model: Annotated[str, typer.Option(help="Model name (astigmatism) or file.")],
-    out: Annotated[Path, typer.Option(help="Table to write: .csv, .hdf5, .h5 or .parquet.")],
+    model: ModelName,
+    out: TableFile,
     idle_s: Annotated[
         float, typer.Option(min=0.1, help="Seconds without a new frame after which it is over.")
     ] = 60.0,
     look_s: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks.")] = 0.5,
-    threshold: Annotated[
-        float | None, typer.Option(help="Smallest detection probability, 0-1.")
-    ] = None,
+    threshold: Threshold = None,
     pixel_size_nm: PixelSize = None,
-    camera: Annotated[
-        Path | None, typer.Option(help="Camera settings, YAML, if not the model's.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Begin again, whatever was done.")
-    ] = False,
+    camera: CameraFile = None,
+    device: Device = None,
+    tile_size: TileSize = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Localize a movie while it is being recorded.
@@ -61,22 +68,19 @@ def watch(
     new has come for --idle-s, or with Ctrl-C; then the table is written, that of
     'dilatedloc localize' on the finished movie but for rounding.
     """
-    from napari_dilatedloc.config import CameraConfig, LocalizeConfig, load_yaml, parse_config
+    from napari_dilatedloc.config import LocalizeConfig, parse_config
     from napari_dilatedloc.inference.checks import check_model_fits
     from napari_dilatedloc.inference.record import identify, record_of
     from napari_dilatedloc.inference.store import begin, folder_of
     from napari_dilatedloc.inference.watch import Patience
     from napari_dilatedloc.io.growing import GrowingMovie
     from napari_dilatedloc.io.movie import movie_of
-    from napari_dilatedloc.io.tables import table_files
-    from napari_dilatedloc.network.checkpoint import load_model
 
-    check_writable(out)
-    table_files(out)  # refuses a name that no format has, before the work
-    settings = parse_config(LocalizeConfig, {"threshold": threshold, "device": device}, "watch")
-    trained = load_model(model)
-    if camera is not None:
-        trained = trained.with_camera(load_yaml(CameraConfig, camera))
+    check_output(out, resume, overwrite)
+    options = {"threshold": threshold, "device": device, "tile_size": tile_size}
+    stated = {name: value for name, value in options.items() if value is not None}
+    settings = parse_config(LocalizeConfig, stated, "watch")
+    trained = model_with_camera(model, camera)
     source, patience = GrowingMovie(folder), Patience(look_s, idle_s)
     first = _first_frames(source, patience)
     pixel = pixel_size_nm or trained.info.pixel_size_nm
@@ -138,7 +142,10 @@ def _fill(
         config = folder.record.settings_used
         for block in blocks(source, model, config, patience=patience, first=first, over=over):
             if not folder.record.how:
-                folder = folder.note(how=how_of(block))
+                # pieces differ in length: the first must not bound the batches of the others
+                how = how_of(block)
+                how.pop("batch_frames", None)
+                folder = folder.note(how=how)
             meter.add(block)
             parts.add(block.start, block.stop, block.localizations)
             bar.update(task, total=block.total, completed=block.stop, note=note(meter.report))

@@ -46,18 +46,18 @@ class TrainingConfig(Config):
     seed: int = 1
 
     def for_fine_tuning(self) -> Self:
-        """Short and gentle where nothing else was stated: the weights are good already."""
+        """Short where nothing else was stated: the weights are good already."""
         stated = self.model_fields_set
         length = {"steps", "minutes"} & stated
-        gentle = {
+        short = {
             name: value
             for name, value in FINE_TUNING.items()
             if name not in stated and not (name == "minutes" and length)
         }
-        return self.model_copy(update=gentle)
+        return self.model_copy(update=short)
 
 
-FINE_TUNING: dict[str, Any] = {"minutes": 7.0, "learning_rate": 1e-3, "warmup_steps": 50}
+FINE_TUNING: dict[str, Any] = {"minutes": 7.0, "warmup_steps": 50}
 """Defaults that differ when training starts from weights: a quarter of a CPU hour on two cores."""
 
 
@@ -79,7 +79,11 @@ class LocalizeConfig(Config):
         description="how the network runs; exact: layer by layer in float32, auto: the fastest "
         "that agrees with it",
     )
-    tile_size: int = Field(1024, ge=64, description="largest side of a tile without halo, px")
+    tile_size: int | None = Field(
+        None,
+        ge=64,
+        description="largest side of a tile without halo, px; default: as large as memory allows",
+    )
     prefetch_blocks: int = Field(3, ge=2, description="buffers between reader and network")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="bfloat16 only takes effect on devices that are fast at it"

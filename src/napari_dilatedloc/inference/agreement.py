@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_dilatedloc.config import ModelInfo
 from napari_dilatedloc.evaluation import match
-from napari_dilatedloc.network.decode import decode_raw
+from napari_dilatedloc.network.decode import decode
 from napari_dilatedloc.network.output import normalize
 from napari_dilatedloc.table import Emitters, Localizations
 
@@ -81,7 +81,7 @@ def agreement(
 @torch.no_grad()
 def read_out(raw: Tensor, info: ModelInfo, channels: tuple[str, ...]) -> Localizations:
     """Localizations of raw output (N, C, H, W), frames from 0."""
-    found = decode_raw(
+    found = decode(
         raw,
         info.threshold,
         channels=channels,

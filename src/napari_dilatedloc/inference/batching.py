@@ -170,7 +170,7 @@ def _sides(field: Field, tile_size: int | None) -> Iterator[int]:
     """Tile sizes to try, largest first."""
     whole = field.largest_tile
     if tile_size is not None:
-        yield min(tile_size, whole)
+        yield max(SMALLEST_TILE, min(tile_size, whole))
         return
     for pieces in range(1, max(1, whole // SMALLEST_TILE) + 1):
         yield max(SMALLEST_TILE, math.ceil(whole / pieces / field.multiple) * field.multiple)

@@ -20,6 +20,8 @@ from distributed import Client, LocalCluster, WorkerPlugin, as_completed, get_wo
 from distributed.scheduler import KilledWorker
 
 from napari_dilatedloc.config import CameraConfig, LocalizeConfig
+from napari_dilatedloc.inference.device import choose_device
+from napari_dilatedloc.inference.engine import Engine, build_engine
 from napari_dilatedloc.inference.pipeline import RunMeter, localize
 from napari_dilatedloc.inference.report import LocalizeReport
 from napari_dilatedloc.inference.store import RunFolder, Span
@@ -29,6 +31,9 @@ from napari_dilatedloc.table import Localizations
 
 TASK_FRAMES = 512
 """Frames of a task: seconds of work, so that handing out costs nothing beside it."""
+TILE_PX = 1024
+"""Tile size where the settings leave it open: workers differ in how much memory is free, and those
+of one machine share it, but all have to cut alike."""
 RETRIES = 2
 """Times a task is tried again when it fails, lost workers not counted."""
 
@@ -48,7 +53,8 @@ class ClusterRun:
     camera : CameraConfig
         Of the movie.
     config : LocalizeConfig
-        Settings; the frames of a task take the place of its frames.
+        Settings; the frames of a task take the place of its frames, and no tile size means
+        `TILE_PX`.
     folder : RunFolder
         Where parts go.
     """
@@ -154,7 +160,7 @@ def localize_on_cluster(
     except KilledWorker as error:
         raise ClusterError(
             "workers died again and again on the same frames, perhaps for want of memory; use "
-            "fewer workers or a smaller tile_size"
+            "fewer workers or a smaller tile size"
         ) from error
     finally:
         client.cancel(futures)
@@ -177,6 +183,7 @@ def sum_up(reports: list[LocalizeReport], seconds: float) -> LocalizeReport:
         engine=_all(reports, "engine"),
         precision=_all(reports, "precision"),
         batch_frames=max((report.batch_frames for report in reports), default=0),
+        tile_size=max((report.tile_size for report in reports), default=0),
         stages={
             name: sum(report.stages.get(name, 0.0) for report in reports)
             for name in sorted({name for report in reports for name in report.stages})
@@ -190,7 +197,7 @@ def _all(reports: list[LocalizeReport], name: str) -> str:
 
 
 class _Crew(WorkerPlugin):
-    """Movie and model of a run, opened once on every worker; dask calls it a plugin."""
+    """Movie, model and engine of a run, made once on every worker; dask calls it a plugin."""
 
     name = "napari-dilatedloc"
 
@@ -198,27 +205,50 @@ class _Crew(WorkerPlugin):
         self.run = run
         self.movie: Movie | None = None
         self.model: Model | None = None
+        self._spare: list[Engine] = []
+        """Engines no task uses; a worker with several threads has several tasks at a time."""
 
     def setup(self, worker: Any) -> None:
         """Called by dask on each worker, also on one that joins later."""
         self.movie = open_movie(self.run.movie)
         self.model = load_model(self.run.model).with_camera(self.run.camera)
 
+    def localize(self, span: Span, device: str) -> LocalizeReport | None:
+        """Write the part of some frames; None if `setup` was not called."""
+        if self.movie is None or self.model is None:
+            return None
+        config = self.run.config
+        tile_size = config.tile_size or TILE_PX
+        config = config.replace(frames=span, device=device, tile_size=tile_size)
+        meter, tables = RunMeter(), []
+        with self._engine(self.model, config) as engine:
+            for block in localize(self.movie.data, self.model, config, engine=engine):
+                meter.add(block)
+                tables.append(block.localizations)
+        self.run.folder.write_part(*span, Localizations.concatenate(tables))
+        return meter.report
+
+    @contextmanager
+    def _engine(self, model: Model, config: LocalizeConfig) -> Iterator[Engine]:
+        """An engine for one task; making one takes as long as some hundred frames."""
+        try:
+            engine = self._spare.pop()
+        except IndexError:
+            engine = build_engine(model.network, choose_device(config.device), config)
+        yield engine
+        self._spare.append(engine)  # after an error it is made anew
+
 
 def _task(span: Span) -> TaskDone:
     """Localize a span on a worker."""
     worker = get_worker()
     crew = worker.plugins[_Crew.name]
-    if not isinstance(crew, _Crew) or crew.movie is None or crew.model is None:
+    report = None
+    if isinstance(crew, _Crew):
+        report = crew.localize(span, _device(crew.run.config.device, worker))
+    if report is None:
         raise ClusterError(f"worker {worker.address} was not set up; start the run again")
-    run = crew.run
-    config = run.config.replace(frames=span, device=_device(run.config.device, worker))
-    meter, blocks = RunMeter(), []
-    for block in localize(crew.movie.data, crew.model, config):
-        meter.add(block)
-        blocks.append(block.localizations)
-    run.folder.write_part(*span, Localizations.concatenate(blocks))
-    return TaskDone(*span, meter.report, str(worker.address))
+    return TaskDone(*span, report, str(worker.address))
 
 
 def _device(name: str, worker: Any) -> str:

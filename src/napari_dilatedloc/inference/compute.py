@@ -33,7 +33,7 @@ from napari_dilatedloc.inference.engine import Engine
 from napari_dilatedloc.inference.reader import Block, ReadRequest, read_blocks
 from napari_dilatedloc.inference.tiles import Tile, bounding_box, padded_shape, plan_tiles
 from napari_dilatedloc.inference.transfer import Lane, Mark, to_host
-from napari_dilatedloc.network.decode import decode_raw
+from napari_dilatedloc.network.decode import decode
 from napari_dilatedloc.network.output import normalize
 
 logger = logging.getLogger(__name__)
@@ -97,6 +97,8 @@ class BlockResult:
         As in `LocalizedBlock`.
     batch_frames : int
         Frames of the largest batch.
+    tile_size : int
+        Largest side of a tile of the last batch, px.
     """
 
     start: int
@@ -107,6 +109,7 @@ class BlockResult:
     waited_s: float = 0.0
     seconds: float = 0.0
     batch_frames: int = 0
+    tile_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ class _Batch:
     block: BlockResult
     start: int
     stop: int
+    tile_size: int
     counts: Tensor
     raws: list[tuple[Tile, Tensor]]
     marks: _Marks
@@ -262,7 +266,7 @@ class Computer:
                 part = x[..., y0 - top : y1 - top, x0 - left : x1 - left]
                 raws.append((tile, engine(part.contiguous())))
             marks = _Marks(sent, arrived, turn, ready, done=lane.mark())
-        return _Batch(result, *frames, adu, raws, marks, blocked_s)
+        return _Batch(result, *frames, self._plan.tile_size, adu, raws, marks, blocked_s)
 
     def _network_input(self, adu: Tensor) -> Tensor:
         """Counts (T, Y, X) to network input (1, T, Y, X), padded to the network's stride."""
@@ -284,7 +288,7 @@ class Computer:
         with lane.reading(after=marks.done):
             began = lane.mark()
             for tile, raw in batch.raws:
-                found = decode_raw(
+                found = decode(
                     raw,
                     run.threshold,
                     channels=run.channels,
@@ -308,6 +312,7 @@ class Computer:
         block.waited_s += idle
         block.done = block.start + batch.stop
         block.batch_frames = max(block.batch_frames, batch.stop - batch.start)
+        block.tile_size = batch.tile_size
         self._last_done = marks.done
 
 

@@ -25,7 +25,7 @@ from napari_dilatedloc.inference.checks import check_model_fits, check_run
 from napari_dilatedloc.inference.collect import to_table
 from napari_dilatedloc.inference.compute import Computer, Run, read_box
 from napari_dilatedloc.inference.device import choose_device
-from napari_dilatedloc.inference.engine import build_engine
+from napari_dilatedloc.inference.engine import Engine, build_engine
 from napari_dilatedloc.inference.footprint import bytes_per_pixel
 from napari_dilatedloc.inference.pieces import frame_bytes
 from napari_dilatedloc.inference.reader import ReadRequest
@@ -64,6 +64,7 @@ def localize(
     model: Model,
     config: LocalizeConfig | None = None,
     *,
+    engine: Engine | None = None,
     stop: threading.Event | None = None,
 ) -> Generator[LocalizedBlock, None, None]:
     """Localize a movie block by block.
@@ -81,6 +82,9 @@ def localize(
         As `load_model` gives it; it is left untouched, whatever the device.
     config : LocalizeConfig, optional
         Threshold, frames, region, device, engine and sizes.
+    engine : Engine, optional
+        As `build_engine` makes it of this model, device and settings; default: made here. Who
+        localizes piece by piece keeps one for all pieces. It serves one run at a time.
     stop : threading.Event, optional
         When set, the run ends after the batch (of a tile) it is in; what is done of the block is
         given.
@@ -101,18 +105,20 @@ def localize(
     ValueError
         If the camera's maps are not of the movie's shape.
     """
-    run, plan = _prepare(movie, model, config or LocalizeConfig())
+    run, plan = _prepare(movie, model, config or LocalizeConfig(), engine)
     return _blocks(run, plan, stop or threading.Event())
 
 
-def _prepare(movie: Any, model: Model, config: LocalizeConfig) -> tuple[Run, Plan]:
+def _prepare(
+    movie: Any, model: Model, config: LocalizeConfig, engine: Engine | None
+) -> tuple[Run, Plan]:
     frames, region = check_run(movie, config)
     shape = int(movie.shape[1]), int(movie.shape[2])
     device = choose_device(config.device)
     camera = build_camera(model.info.camera, device=device)
     camera.check_shape(*shape)
     network = as_network(model.network)
-    engine = build_engine(model.network, device, config)
+    engine = engine or build_engine(model.network, device, config)
     field = Field(
         shape=shape,
         region=region,
@@ -186,4 +192,5 @@ def _blocks(run: Run, plan: Plan, stop: threading.Event) -> Generator[LocalizedB
                 engine=run.engine.name,
                 precision=run.engine.precision,
                 batch_frames=result.batch_frames,
+                tile_size=result.tile_size,
             )

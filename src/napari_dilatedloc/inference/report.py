@@ -19,7 +19,7 @@ STAGES = {
 their own, and on CUDA `upload` and `decode` pass beside `network`, so the sum may exceed the time
 of the run."""
 
-HOW = ("device", "engine", "precision", "batch_frames")
+HOW = ("device", "engine", "precision", "batch_frames", "tile_size")
 """What a report takes over from the last block."""
 
 
@@ -49,6 +49,8 @@ class LocalizedBlock:
         How the network ran: name of the engine, type of its numbers.
     batch_frames : int
         Frames the network saw at a time, without neighbours.
+    tile_size : int
+        Largest side of the tiles they were cut into, without halo, px.
     """
 
     start: int
@@ -63,6 +65,7 @@ class LocalizedBlock:
     engine: str = ""
     precision: str = ""
     batch_frames: int = 0
+    tile_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class LocalizeReport:
         Where and how the network ran; empty before the first block.
     batch_frames : int
         Frames the network saw at a time at the end of the run.
+    tile_size : int
+        Largest side of a tile at the end of the run, without halo, px.
     stages : dict of float
         Seconds in each of `STAGES`.
     """
@@ -95,6 +100,7 @@ class LocalizeReport:
     engine: str = ""
     precision: str = ""
     batch_frames: int = 0
+    tile_size: int = 0
     stages: dict[str, float] = field(default_factory=dict)
 
 

@@ -328,6 +328,8 @@ def gaps(done: Sequence[Span], frames: Span) -> list[Span]:
     --------
     >>> gaps([(0, 10), (20, 25)], (5, 30))
     [(10, 20), (25, 30)]
+    >>> gaps([], (5, 30))
+    [(5, 30)]
     """
     left, reached = [], frames[0]
     for start, stop in [*done, (frames[1], frames[1])]:

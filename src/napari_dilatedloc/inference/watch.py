@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from napari_dilatedloc.config import LocalizeConfig
+from napari_dilatedloc.inference.device import choose_device
+from napari_dilatedloc.inference.engine import Engine, build_engine
 from napari_dilatedloc.inference.pipeline import localize
 from napari_dilatedloc.inference.report import LocalizedBlock
 from napari_dilatedloc.io.frames import FrameStack
@@ -87,6 +90,7 @@ def watch(
     patience = patience if patience is not None else Patience()
     stop, over = stop or threading.Event(), over or threading.Event()
     reach = as_network(model.network).window // 2
+    engine = build_engine(model.network, choose_device(config.device), config)
     done, seen, changed = first, 0, time.monotonic()
     while not stop.is_set():
         ended = over.is_set() or time.monotonic() - changed > patience.idle_s
@@ -96,7 +100,12 @@ def watch(
             seen, changed = count, time.monotonic()
         ready = count if ended else count - reach
         if movie is not None and ready > done:
-            yield from _piece(movie, model, config, (done, ready), stop)
+            piece = config.replace(frames=(done, ready))
+            with closing(_piece(movie, model, piece, engine, stop)) as blocks:
+                for block in blocks:
+                    # how much memory is free must not decide how the next piece is cut
+                    config = config.replace(tile_size=block.tile_size)
+                    yield block
             done = ready
         elif ended:
             return
@@ -108,15 +117,15 @@ def _piece(
     movie: FrameStack,
     model: Model,
     config: LocalizeConfig,
-    frames: tuple[int, int],
+    engine: Engine,
     stop: threading.Event,
 ) -> Generator[LocalizedBlock, None, None]:
-    """Frames (start, stop) of a movie; blocks count from its first frame."""
-    start = frames[0]
-    for block in localize(movie, model, config.replace(frames=frames), stop=stop):
-        yield replace(
-            block, start=start + block.start, stop=start + block.stop, total=movie.shape[0]
-        )
+    """Some frames of a movie; blocks count from its first frame."""
+    start = config.frames[0] if config.frames else 0
+    with closing(localize(movie, model, config, engine=engine, stop=stop)) as blocks:
+        for block in blocks:
+            first, last = start + block.start, start + block.stop
+            yield replace(block, start=first, stop=last, total=movie.shape[0])
 
 
 def _wait(seconds: float, stop: threading.Event, over: threading.Event) -> None:
