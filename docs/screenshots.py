@@ -1,12 +1,13 @@
 """Remake the screenshots of the documentation; look at them afterwards.
 
-xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots.py [dock] [psf]
+xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots.py [dock] [train] [psf]
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,9 @@ from napari_dilatedloc.psf.presets import PRESETS
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1400, 900)
-TIMEOUT_S = 600.0
+TIMEOUT_S = 1500.0
 FRAME = 42
+TRAIN_MINUTES = 2.0
 
 logger = logging.getLogger("screenshots")
 
@@ -68,20 +70,55 @@ def open_dock(viewer: napari.Viewer) -> DilatedLocDock:
 
 
 def take_dock() -> None:
-    """Sample, dock, run, result."""
+    """Sample, preview, run, result."""
     viewer = open_viewer()
     viewer.open_sample("napari-dilatedloc", "blinking")
     dock = open_dock(viewer)
     dock.model_step.set_model("astigmatism")
     settle()
     viewer.reset_view()
+    viewer.dims.set_current_step(0, FRAME)
+    save(viewer, "tour-movie.png")
+    preview = dock.localize_step.preview
+    preview.button.click()
+    wait_until(lambda: preview.look is not None)
+    settle()
+    save(viewer, "tour-preview.png")
+    preview.button.click()
     dock.start()
     wait_until(lambda: dock.result is not None and dock.result.frames[1] > 100)
     settle(0.5)
     save(viewer, "dock-running.png")
     wait_until(lambda: not dock.worker.state.busy)
     viewer.dims.set_current_step(0, FRAME)
+    dock.results.colour.setCurrentIndex(dock.results.colour.findText("z"))
+    settle(3.0)
     save(viewer, "dock.png")
+    viewer.close()
+
+
+def take_train() -> None:
+    """Match to the sample, and a short fine-tuning."""
+    viewer = open_viewer()
+    viewer.open_sample("napari-dilatedloc", "blinking")
+    dock = open_dock(viewer)
+    step = dock.train_step
+    wait_until(lambda: dock.psf_step.chosen is not None)
+    for box in dock.steps.boxes:
+        box.collapse()
+    dock.steps.model.expand()
+    dock.steps.train.expand()
+    step.match_button.click()
+    wait_until(lambda: not step.worker.state.busy)
+    dock.steps.ensureWidgetVisible(step.match_view)
+    save(viewer, "tour-match.png")
+    with tempfile.TemporaryDirectory() as folder:
+        step.form.set_out(Path(folder) / "model.safetensors")
+        step.form.minutes.setValue(TRAIN_MINUTES)
+        step.train_button.click()
+        wait_until(lambda: not step.worker.state.busy)
+        dock.steps.ensureWidgetVisible(step.status)
+        save(viewer, "dock-train.png")
     viewer.close()
 
 
@@ -111,9 +148,9 @@ def take_psf() -> None:
     viewer.add_image(bead_stack(), name="beads", colormap="gray")
     dock = open_dock(viewer)
     step = dock.psf_step
-    for section in dock.sections:
-        section.collapse(animate=False)
-    dock.psf_section.expand(animate=False)
+    for box in dock.steps.boxes:
+        box.collapse()
+    dock.steps.psf.expand()
     wait_until(lambda: not step.worker.state.busy)
     step.origin.setCurrentIndex(step.origin.findData("beads"))
     step.beads.pixel_size.setValue(BEAD_PSF.pixel_size_nm)
@@ -132,7 +169,7 @@ def take_psf() -> None:
 def main(*names: str) -> None:
     """Take the screenshots named, or all."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    shots = {"dock": take_dock, "psf": take_psf}
+    shots = {"dock": take_dock, "train": take_train, "psf": take_psf}
     for name in names or shots:
         shots[name]()
 

@@ -62,7 +62,7 @@ def add_histogram(image: Image, localizations: Localizations, magnification: int
     """Add localizations to a histogram in place, for images that grow during a run."""
     if not image.flags.c_contiguous:
         raise ValueError("expected a contiguous image to add to, got a view; pass its base")
-    v, u = _sub_pixels(localizations, magnification)
+    v, u = sub_pixels(localizations, magnification)
     inside = (v >= 0) & (v < image.shape[0]) & (u >= 0) & (u < image.shape[1])  # NaN: False
     row, column = v[inside].astype(np.intp), u[inside].astype(np.intp)
     np.add.at(image.reshape(-1), row * image.shape[1] + column, np.float32(1))
@@ -200,7 +200,7 @@ def _blank(shape: tuple[int, int], magnification: int) -> Image:
     return np.zeros((shape[0] * magnification, shape[1] * magnification), dtype=np.float32)
 
 
-def _sub_pixels(
+def sub_pixels(
     localizations: Localizations, magnification: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Row and column in sub-pixels from the corner of the image: floor() is the index."""
@@ -214,7 +214,7 @@ def _kernels(
     """Batches of (rows, flat image index (N, K, K), weight (N, K, K)), alike in kernel size K."""
     if not min_sigma_px > 0:
         raise ValueError(f"min_sigma_px must be positive, got {min_sigma_px}; 0.05 is usual")
-    v, u = _sub_pixels(localizations, magnification)
+    v, u = sub_pixels(localizations, magnification)
     sigmas = [
         magnification * np.fmax(sigma.astype(np.float64), min_sigma_px)  # fmax: NaN gives way
         for sigma in (localizations.sigma_y, localizations.sigma_x)

@@ -26,6 +26,17 @@ def _main_thread_only(monkeypatch):
     monkeypatch.setenv("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "1")
 
 
+@pytest.fixture(autouse=True)
+def _nobodys_settings(monkeypatch, tmp_path_factory):
+    """Presets and preferences of a test are its own, not those of who runs it."""
+    from napari import settings
+
+    folder = tmp_path_factory.mktemp("settings")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    monkeypatch.setattr(settings, "_CFG_PATH", str(folder / "napari.yaml"))
+    monkeypatch.setattr(settings, "_PLUGIN_SETTINGS", {})
+
+
 @pytest.fixture(scope="session")
 def model_path(tmp_path_factory) -> Path:
     """Model file of the default network with random weights: it detects where the noise peaks."""

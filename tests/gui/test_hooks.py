@@ -1,5 +1,6 @@
 import napari
 import numpy as np
+import pandas
 import pytest
 from qtpy.QtWidgets import QInputDialog
 
@@ -53,7 +54,7 @@ def test_a_stack_of_files_is_declined(tmp_path, table):
     assert hooks.get_reader(paths[:1]) is not None
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".hdf5", ".h5"])
+@pytest.mark.parametrize("suffix", [".csv", ".hdf5", ".h5", ".parquet"])
 def test_layers_written_and_opened_again_are_the_same(
     tmp_path, make_napari_viewer, monkeypatch, table, suffix
 ):
@@ -83,6 +84,30 @@ def test_a_table_in_nm_takes_the_pixel_size_of_the_movie_on_show(
     viewer.add_image(np.zeros((9, 40, 48)), scale=(1, 100, 100), units=("pixel", "nm", "nm"))
     points = viewer.open(str(tmp_path / "locs.csv"), plugin="napari-dilatedloc")[1]
     np.testing.assert_allclose(points.data[:, 2], table.x, atol=1e-2)
+
+
+def test_a_foreign_parquet_is_declined(tmp_path):
+    pandas.DataFrame({"label": [1, 2], "area": [30.0, 31.0]}).to_parquet(tmp_path / "a.parquet")
+    assert hooks.get_reader(str(tmp_path / "a.parquet")) is None
+
+
+def test_the_menu_opens_the_bead_calibration_on_the_active_layer(make_napari_viewer_proxy):
+    viewer = make_napari_viewer_proxy()
+    beads = viewer.add_image(np.zeros((5, 30, 30)), name="beads")
+    viewer.add_image(np.zeros((5, 30, 30)), name="movie")
+    viewer.layers.selection.active = beads
+    hooks.calibrate_psf(viewer)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-dilatedloc", "DilatedLoc")
+    assert dock.steps.psf.opened
+    assert dock.psf_step.beads.stack == beads
+    assert not dock.psf_step.bead_box.isHidden()
+
+
+def test_export_without_a_result_says_so(make_napari_viewer_proxy):
+    viewer = make_napari_viewer_proxy()
+    hooks.export_localizations(viewer)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-dilatedloc", "DilatedLoc")
+    assert "run Localize first" in dock.panel.status.text()
 
 
 def test_sample_is_a_movie_in_nm_made_offline(make_napari_viewer):

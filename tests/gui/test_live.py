@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from napari_dilatedloc.gui.live import LiveResult, LocalizationStore
+from napari_dilatedloc.gui.colours import ColourBy
+from napari_dilatedloc.gui.live import LiveResult
+from napari_dilatedloc.gui.store import LocalizationStore
 from napari_dilatedloc.table import Localizations, TableInfo
 
 INFO = TableInfo(100.0, shape=(20, 30), n_frames=20)
@@ -94,3 +96,52 @@ def test_layers_the_user_removed_stay_away(viewer, live):
     viewer.dims.set_current_step(0, 4)
     assert len(viewer.layers) == 1
     assert len(live.store) == 2
+
+
+def test_a_sample_of_the_store_is_that_of_its_table():
+    generator = np.random.default_rng(3)
+    store = LocalizationStore()
+    for start, count in ((0, 40), (10, 0), (20, 7), (30, 95)):
+        store.append(start, block(start + generator.integers(0, 10, count)))
+    table = store.table()
+    for cap in (1, 10, 141, 142, 1000):
+        rows = np.linspace(0, 141, min(cap, 142)).astype(int)
+        np.testing.assert_array_equal(store.sample(cap).x, table.x[rows])
+    assert len(LocalizationStore().sample(10)) == 0
+
+
+def test_circles_and_image_take_their_colours_from_one_value(viewer, live):
+    table = block([3, 3, 7]).replace(z_nm=[-300.0, 300.0, 0.0])
+    live.append(0, 20, table)
+    live.colour(ColourBy.Z)
+    live.refresh()
+    viewer.dims.set_current_step(0, 3)
+    blue, red = live.points.layer.border_color
+    assert blue[2] > blue[0]
+    assert red[0] > red[2]
+    names = [layer.name for layer in viewer.layers]
+    assert names.index("movie super-resolution: z (nm)") == 1 + names.index(
+        "movie super-resolution"
+    )
+    assert live.image_layer.blending == "translucent_no_depth"
+    live.colour(ColourBy.NOTHING)
+    assert live.hue is None
+    assert live.image_layer.blending == "additive"
+    assert live.image_layer.colormap.name == "inferno"
+    np.testing.assert_allclose(live.points.layer.border_color[0], [0, 229 / 255, 1, 1], atol=0.01)
+
+
+def test_a_layer_in_nm_brings_the_scale_bar(viewer, live):
+    assert viewer.canvas.overlays.scale_bar.visible
+
+
+def test_points_sent_say_how_many_of_how_many(viewer, live, monkeypatch):
+    live.append(0, 20, block(np.repeat(np.arange(20), 5)))
+    assert live.add_points(ColourBy.NOTHING) == "Added all 100 localizations as points."
+    assert len(viewer.layers["movie localizations"].data) == 100
+    monkeypatch.setattr("napari_dilatedloc.gui.live.POINTS_CAP", 40)
+    assert "40 of 100 localizations" in live.add_points(ColourBy.FRAME)
+    layer = viewer.layers["movie localizations (40 of 100)"]
+    assert len(layer.data) == 40
+    assert layer.data[[0, -1], 0].tolist() == [0, 19]
+    assert layer.border_color[0, 2] > layer.border_color[-1, 2]  # from blue to red

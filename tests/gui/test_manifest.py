@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -7,6 +8,9 @@ import pytest
 from npe2 import PluginManifest
 
 import napari_dilatedloc
+from napari_dilatedloc.config import LocalizeConfig
+from napari_dilatedloc.gui.preferences import Preferences, preferences
+from napari_dilatedloc.io.tables import KIND_OF_SUFFIX
 
 MANIFEST = Path(napari_dilatedloc.__file__).with_name("napari.yaml")
 
@@ -42,6 +46,37 @@ def test_every_command_used_exists_and_imports(manifest):
     for command in commands.values():
         module, _, name = command.python_name.partition(":")
         assert callable(getattr(import_module(module), name))
+
+
+def test_titles_are_short_commands_in_english(manifest):
+    """Napari adds the plugin's name, so it must not stand in them but where it is the subject."""
+    for command in manifest.contributions.commands:
+        assert re.fullmatch(r"[A-Z][a-z]+( [A-Za-z]+){1,6}", command.title), command.title
+        assert command.title.split()[0] in {"Open", "Localize", "Calibrate", "Export", "Save"}
+
+
+def test_every_table_that_io_knows_can_be_dropped_and_saved(manifest):
+    (reader,), (writer,) = manifest.contributions.readers, manifest.contributions.writers
+    assert {pattern.lstrip("*") for pattern in reader.filename_patterns} == set(KIND_OF_SUFFIX)
+    assert set(writer.filename_extensions) == set(KIND_OF_SUFFIX)
+
+
+def test_preferences_are_those_of_the_manifest(manifest):
+    groups = manifest.contributions.configurations
+    assert groups["compute"].properties["device"].default == LocalizeConfig().device
+    assert preferences() == Preferences()
+
+
+def test_preferences_that_are_set_are_used(tmp_path):
+    from napari.settings import get_plugin_settings
+
+    settings = get_plugin_settings("napari-dilatedloc")
+    settings.compute.device = "cpu"
+    settings.compute.threads = 3
+    settings.folders.models = str(tmp_path)
+    assert preferences() == Preferences("cpu", 3, tmp_path)
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        settings.compute.threads = -1
 
 
 def test_the_name_is_the_distributions(manifest):

@@ -50,7 +50,7 @@ def open_step(qtbot, viewer):
     """Open the section and wait for the list of names, as a user does."""
     dock = open_dock(viewer)
     with qtbot.waitSignal(dock.psf_step.worker.finished, timeout=TIMEOUT):
-        dock.psf_section.toggleButton().click()
+        dock.steps.psf.header.click()
     return dock.psf_step
 
 
@@ -206,7 +206,7 @@ def test_a_bad_file_gives_a_sentence(qtbot, viewer, tmp_path):
     step = open_dock(viewer).psf_step
     bad = tmp_path / "bad.mat"
     bad.write_bytes(b"not MATLAB at all" * 100)
-    step.load_file(PSFFile(str(bad)))
+    step.load_file(PSFFile(path=str(bad)))
     wait(qtbot, step)
     said = step.status.label.text()
     assert "bad.mat" in said

@@ -26,6 +26,7 @@ def test_figures_of_a_run(make_napari_viewer):
     assert isinstance(movie, Image)
     run = Run(viewer, movie, 100.0)
     assert run.summary() == "No result yet."
+    assert run.kept() == ""
     assert not run.complete
     run.take(block(0, 10, 40))
     assert run.figures() == "20 frames/s · 4.0 MB/s · 2 s left\n10 localizations · cpu waited 20 %"
@@ -33,5 +34,8 @@ def test_figures_of_a_run(make_napari_viewer):
     assert "20 localizations, frames 0-19" in run.summary()
     assert "10 nm pixels" in run.summary()
     assert not run.complete
+    assert run.bar_text == "%p %  (20 of 40 frames)"
+    assert run.so_far == "50 % of 40 frames"
+    assert run.kept() == "Frames 0-19 are kept (20 of 40)."
     run.finish()
     assert "movie super-resolution (frames 0-19)" in viewer.layers

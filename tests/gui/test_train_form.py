@@ -8,7 +8,6 @@ from napari_dilatedloc.config import (
     SCMOSConfig,
     SimulationConfig,
     TrainingConfig,
-    save_yaml,
 )
 from napari_dilatedloc.gui.camera_form import CameraForm
 from napari_dilatedloc.gui.train_form import TrainForm, default_settings
@@ -71,16 +70,6 @@ def test_an_impossible_camera_is_said_in_a_sentence(camera, form):
     assert form.trouble == camera.trouble
 
 
-def test_a_camera_file(camera, tmp_path):
-    config = EMCCDConfig(em_gain=123)
-    save_yaml(config, tmp_path / "camera.yaml")
-    camera.load(tmp_path / "camera.yaml")
-    assert camera.value() == config
-    camera.load(tmp_path / "none.yaml")
-    assert "none.yaml" in camera.note.text()
-    assert camera.value() == config
-
-
 @pytest.mark.parametrize(
     "config",
     [
@@ -124,6 +113,18 @@ def test_defaults_are_those_of_fine_tuning(form):
     assert found.for_fine_tuning().learning_rate == gentle.learning_rate
     assert found.learning_rate == TrainingConfig().learning_rate
     assert form.init == "auto"
+
+
+def test_the_start_set_is_the_start_got(form, tmp_path):
+    for name in ("none", "auto", available_models()[0], str(tmp_path / "mine.safetensors")):
+        form.set_init(name)
+        assert form.init == name
+    assert form.start.currentText() == "mine.safetensors"
+
+
+def test_who_shows_the_camera_hears_of_another_one(qtbot, form, camera):
+    with qtbot.waitSignal(camera.changed):
+        form.setValue(TrainingConfig(camera=EMCCDConfig(em_gain=77)))
 
 
 def test_an_impossible_range_is_said_in_a_sentence(form):

@@ -247,14 +247,14 @@ def test_tiny_numbers_count_as_zero_in_the_thread_that_trains(tmp_path):
     assert tiny() > 0
 
 
-def test_the_rate_is_gentle_only_where_weights_are_given(tmp_path, start_path):
+def test_the_warm_up_is_short_only_where_weights_are_given(tmp_path, start_path):
     config = TrainingConfig(minutes=3)
-    for init, rate in (("none", 3e-3), (str(start_path), 1e-3)):
+    for init, warm_up in (("none", 200), (str(start_path), 50)):
         stop, pause = threading.Event(), Pause()
         job = train_job(config, PSF, tmp_path / "model.safetensors", init, pause, stop)
         started = next(job)
         job.close()
-        assert (started.config.learning_rate, started.config.minutes) == (rate, 3)
+        assert (started.config.warmup_steps, started.config.minutes) == (warm_up, 3)
         assert (started.start is None) == (init == "none")
 
 

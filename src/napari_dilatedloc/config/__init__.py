@@ -7,11 +7,11 @@ from napari_dilatedloc.config.base import (
     Config,
     ConfigError,
     Range,
-    load_yaml,
     parse_config,
     save_yaml,
 )
 from napari_dilatedloc.config.camera import (
+    BUILT_IN_CAMERAS,
     CameraConfig,
     EMCCDConfig,
     PixelNoise,
@@ -35,6 +35,16 @@ from napari_dilatedloc.config.runs import (
     LocalizeConfig,
     TrainingConfig,
 )
+from napari_dilatedloc.config.settings import (
+    BeadSettings,
+    MovieSettings,
+    PSFFile,
+    PSFSettings,
+    Settings,
+    load_settings,
+    load_yaml,
+    save_settings,
+)
 from napari_dilatedloc.config.simulation import (
     Distribution,
     LifetimeDistribution,
@@ -42,6 +52,8 @@ from napari_dilatedloc.config.simulation import (
 )
 
 __all__ = [
+    "BUILT_IN_CAMERAS",
+    "BeadSettings",
     "CalibrationConfig",
     "CameraConfig",
     "Config",
@@ -54,17 +66,23 @@ __all__ = [
     "LifetimeDistribution",
     "LocalizeConfig",
     "ModelInfo",
+    "MovieSettings",
     "PSFConfig",
+    "PSFFile",
+    "PSFSettings",
     "PixelNoise",
     "Range",
     "SCMOSConfig",
     "ScalingConfig",
+    "Settings",
     "SimulationConfig",
     "SplinePSFConfig",
     "TrainingConfig",
     "VectorialPSFConfig",
     "ZernikeCoefficient",
+    "load_settings",
     "load_yaml",
     "parse_config",
+    "save_settings",
     "save_yaml",
 ]

@@ -43,19 +43,25 @@ def _first_sentence(error: ValidationError) -> str:
     return f"{said}, got {first['input']!r}"
 
 
-def load_yaml(kind: Any, path: str | Path) -> Any:
-    """Read a config of the given kind (a model or a union such as `CameraConfig`) from YAML."""
+def read_yaml(path: str | Path) -> Any:
+    """Plain values of a YAML file; an empty file holds an empty dictionary.
+
+    Raises
+    ------
+    ConfigError
+        One sentence: no such file, no YAML.
+    """
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"no such file: {path}; check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not a YAML file of settings: {error}") from error
-    return parse_config(kind, values if values is not None else {}, str(path))
+    return values if values is not None else {}
 
 
 def save_yaml(config: Config, path: str | Path, *, stated_only: bool = False) -> None:
-    """Write a config as YAML that `load_yaml` reads back to an equal value.
+    """Write a config as YAML that `settings.load_yaml` reads back to an equal value.
 
     With `stated_only` fields that were left at their default are left out, so that who reads the
     file may choose another default.

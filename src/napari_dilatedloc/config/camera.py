@@ -55,6 +55,15 @@ class SCMOSConfig(_Camera):
 CameraConfig = Annotated[EMCCDConfig | SCMOSConfig, Field(discriminator="kind")]
 
 
+BUILT_IN_CAMERAS: dict[str, SCMOSConfig | EMCCDConfig] = {
+    "sCMOS, typical": SCMOSConfig(
+        baseline=100.0, e_per_adu=0.47, qe=0.81, read_noise_e=1.61, spurious_e=0.002
+    ),
+    "EMCCD, SMLM Challenge 2016": EMCCDConfig(),
+}
+"""Cameras to begin with: that of published simulations of sCMOS movies, and the Challenge's."""
+
+
 class PixelNoise(Config):
     """Noise of one camera pixel in photons: ``variance = excess * mean + floor_photons2``.
 

@@ -9,13 +9,13 @@ from qtpy.QtCore import QSignalBlocker, Signal, Slot
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
     QFormLayout,
     QSpinBox,
     QWidget,
 )
 
-from napari_dilatedloc.config import VectorialPSFConfig
+from napari_dilatedloc.config import BeadSettings, VectorialPSFConfig
+from napari_dilatedloc.gui.exact_box import ExactBox
 from napari_dilatedloc.gui.layer_combo import LayerCombo
 from napari_dilatedloc.gui.layers import (
     has_length_unit,
@@ -24,14 +24,13 @@ from napari_dilatedloc.gui.layers import (
     plane_distance_nm,
 )
 from napari_dilatedloc.gui.optics_form import OpticsForm
-from napari_dilatedloc.gui.psf_job import BeadSettings
 from napari_dilatedloc.gui.style import field_label, make_form, narrow
 
 AUTOMATIC = "automatic"
 
 
 class BeadForm(QWidget):
-    """Bead stack, beads and settings; `value` gives them for a calibration.
+    """Bead stack, beads and settings; `value` gives the settings, `setValue` shows some.
 
     Signals
     -------
@@ -101,12 +100,39 @@ class BeadForm(QWidget):
         """Read the settings on show."""
         optics: VectorialPSFConfig | None = self.optics.value() if self._phase else None
         return BeadSettings(
-            pixel_size_nm=self.pixel_size.value(),
-            z_step_nm=self.z_step.value(),
+            pixel_size_nm=self.pixel_size.value() or None,
+            z_step_nm=self.z_step.value() or None,
             roi_size=self.roi_size.value(),
             z_direction=self.z_direction.currentData(),
             optics=optics,
         )
+
+    def setValue(self, settings: BeadSettings) -> None:
+        """Show settings; lengths that are None stay, or are taken from the stack."""
+        method = "spline" if settings.optics is None else "phase"
+        if settings.optics is not None:
+            self.optics.setValue(settings.optics)
+        for field, value in (
+            (self.pixel_size, settings.pixel_size_nm),
+            (self.z_step, settings.z_step_nm),
+            (self.roi_size, settings.roi_size),
+        ):
+            with QSignalBlocker(field):
+                if value is not None:
+                    field.setValue(value)
+        for combo, data in ((self.z_direction, settings.z_direction), (self.method, method)):
+            with QSignalBlocker(combo):
+                combo.setCurrentIndex(combo.findData(data))
+        self._on_method()
+
+    def reset(self) -> None:
+        """Show the defaults and what the stack knows about itself."""
+        self.optics.setValue(VectorialPSFConfig())
+        with QSignalBlocker(self.z_step), QSignalBlocker(self.pixel_size):
+            self.z_step.setValue(0.0)
+            self.pixel_size.setValue(0.0)
+        self.setValue(BeadSettings())
+        self._on_stack()
 
     @property
     def _phase(self) -> bool:
@@ -142,7 +168,7 @@ class BeadForm(QWidget):
         self.roi_size.setRange(7, 201)
         self.roi_size.setSingleStep(2)
         self.roi_size.setSuffix(" px")
-        self.roi_size.setValue(BeadSettings.roi_size)
+        self.roi_size.setValue(BeadSettings().roi_size)
         self.roi_size.setToolTip(
             "Side of the square around a bead, px, odd. It must hold the whole spot at both ends "
             "of the stack (25 for astigmatism, 41 to 61 for tetrapods); beads nearer to each other "
@@ -222,11 +248,8 @@ class BeadForm(QWidget):
         self.changed.emit()
 
 
-def _nm_box(lowest: str, most: float, decimals: int) -> QDoubleSpinBox:
+def _nm_box(lowest: str, most: float, decimals: int) -> ExactBox:
     """Length in nm whose 0 stands for `lowest`."""
-    box = QDoubleSpinBox()
-    box.setRange(0.0, most)
-    box.setDecimals(decimals)
-    box.setSuffix(" nm")
+    box = ExactBox(0.0, most, decimals, 1.0, " nm")
     box.setSpecialValueText(lowest)
     return box

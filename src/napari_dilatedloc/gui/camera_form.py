@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 from qtpy.QtCore import QSignalBlocker, Signal, Slot
-from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QLabel, QWidget
 
-from napari_dilatedloc.config import CameraConfig, EMCCDConfig, SCMOSConfig, load_yaml
+from napari_dilatedloc.config import CameraConfig, EMCCDConfig, SCMOSConfig
 from napari_dilatedloc.gui.exact_box import ExactBox
-from napari_dilatedloc.gui.style import ERROR_STYLE, field_label, make_form, narrow
+from napari_dilatedloc.gui.style import Tone, field_label, make_form, narrow, set_tone
 
 KINDS = {"scmos": SCMOSConfig, "emccd": EMCCDConfig}
 KEPT = {"baseline", "qe", "max_adu"}
@@ -36,7 +36,7 @@ class CameraForm(QWidget):
         self._make_fields()
         self._form = make_form(self)
         for text, field in (
-            ("Camera", self.kind),
+            ("Kind", self.kind),
             ("Baseline", self.baseline),
             ("e⁻ per ADU", self.e_per_adu),
             ("QE", self.qe),
@@ -44,13 +44,11 @@ class CameraForm(QWidget):
             ("EM gain", self.em_gain),
         ):
             self._form.addRow(field_label(text), field)
-        self._form.addRow(self.load_button)
         self._form.addRow(self.note)
         self._show(self._config)
         self.kind.currentIndexChanged.connect(self._on_kind)
         for box in self._boxes().values():
             box.valueChanged.connect(self.changed)
-        self.load_button.clicked.connect(self._ask)
 
     @property
     def trouble(self) -> str:
@@ -76,13 +74,6 @@ class CameraForm(QWidget):
         self._config = config
         self._show(config)
         self.changed.emit()
-
-    def load(self, path: str | Path) -> None:
-        """Show the settings of a YAML file, or say why they cannot be read."""
-        try:
-            self.setValue(load_yaml(CameraConfig, path))
-        except (ValueError, OSError) as error:
-            self._say(str(error), ERROR_STYLE)
 
     def _boxes(self) -> dict[str, ExactBox]:
         """Boxes by the name of their setting."""
@@ -118,13 +109,9 @@ class CameraForm(QWidget):
         )
         self.em_gain = ExactBox(1.0, 1e4, 1, 10.0)
         self.em_gain.setToolTip("Electron-multiplying gain, as set during the recording.")
-        self.load_button = QPushButton("Load camera settings…")
-        self.load_button.setToolTip(
-            "Takes all of them from a YAML file, such as the one given to 'dilatedloc --camera'; "
-            "it may name per-pixel maps of the chip."
-        )
         self.note = QLabel()
         self.note.setWordWrap(True)
+        set_tone(self.note, Tone.MUTED)
         self.note.hide()
 
     def _show(self, config: SCMOSConfig | EMCCDConfig) -> None:
@@ -136,12 +123,8 @@ class CameraForm(QWidget):
                 box.setValue(getattr(config, name))
         self._form.setRowVisible(self.em_gain, emccd)
         maps = getattr(config, "maps", None)
-        self._say(f"Per-pixel maps: {Path(maps).name}" if maps else "", "")
-
-    def _say(self, text: str, style: str) -> None:
-        self.note.setStyleSheet(style)
-        self.note.setText(text)
-        self.note.setVisible(bool(text))
+        self.note.setText(f"Per-pixel maps: {Path(maps).name}" if maps else "")
+        self.note.setVisible(bool(maps))
 
     @Slot()
     def _on_kind(self) -> None:
@@ -149,14 +132,6 @@ class CameraForm(QWidget):
         kept = {name: getattr(self._config, name) for name in KEPT}
         kept |= {"baseline": self.baseline.value(), "qe": self.qe.value()}
         self.setValue(KINDS[self.kind.currentData()](**kept))
-
-    @Slot()
-    def _ask(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(
-            self, "Load camera settings", "", "Settings (*.yaml *.yml);;All files (*)"
-        )
-        if path:
-            self.load(path)
 
 
 def first_sentence(error: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""What napari calls: reader, writer, sample data and the menu action (see napari.yaml)."""
+"""What napari calls: reader, writer, sample data and the menu actions (see napari.yaml)."""
 
 from __future__ import annotations
 
@@ -75,9 +75,25 @@ def sample() -> list[LayerData]:
 def localize_stack(viewer: napari.viewer.Viewer) -> None:
     """Open the dock on the active layer, and start when nothing is missing."""
     active = viewer.layers.selection.active
-    _, dock = viewer.window.add_plugin_dock_widget("napari-dilatedloc", "DilatedLoc")
+    dock = _dock(viewer)
     if dock.select_movie(active):
         dock.start()
+
+
+def calibrate_psf(viewer: napari.viewer.Viewer) -> None:
+    """Open the dock where a PSF is measured, with the active layer as the bead stack."""
+    active = viewer.layers.selection.active
+    _dock(viewer).calibrate_from(active)
+
+
+def export_localizations(viewer: napari.viewer.Viewer) -> None:
+    """Ask for a file and write the table of the dock's last run."""
+    _dock(viewer).export()
+
+
+def _dock(viewer: napari.viewer.Viewer) -> Any:
+    """Our dock, which is opened if it is not."""
+    return viewer.window.add_plugin_dock_widget("napari-dilatedloc", "DilatedLoc")[1]
 
 
 def _read(path: str, *_: Any) -> list[LayerData]:

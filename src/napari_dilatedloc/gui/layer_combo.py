@@ -16,12 +16,13 @@ class LayerCombo(QComboBox):
 
     Parameters
     ----------
-    viewer : napari.Viewer
+    viewer : napari.Viewer or None
         Whose layers are offered.
     accepts : callable
         Takes a layer, says whether it is offered.
-    first : str
-        Entry before all layers that stands for none of them; without it the first layer is chosen.
+    first : str or tuple of str
+        Entries before all layers that stand for none of them; without one the first layer is
+        chosen.
 
     Signals
     -------
@@ -33,23 +34,20 @@ class LayerCombo(QComboBox):
 
     def __init__(
         self,
-        viewer: Any,
+        viewer: Any | None,
         accepts: Callable[[Any], bool],
-        first: str = "",
+        first: str | tuple[str, ...] = (),
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._accepts = accepts
-        self._first = first
+        self._first = (first,) if isinstance(first, str) else first
         self._layers: list[Any] = []
         narrow(self)
-        self._events = (
-            viewer.layers.events.inserted,
-            viewer.layers.events.removed,
-            viewer.layers.events.reordered,
-            viewer.layers.events.renamed,
-        )
+        events = None if viewer is None else viewer.layers.events
+        names = ("inserted", "removed", "reordered", "renamed")
+        self._events = [] if events is None else [getattr(events, name) for name in names]
         for event in self._events:
             event.connect(self._fill)
         self._fill()
@@ -77,16 +75,18 @@ class LayerCombo(QComboBox):
     @Slot()
     def _fill(self, _event: Any = None) -> None:
         """Take the layers of the viewer, and keep the choice."""
-        chosen = self.layer
-        layers = [layer for layer in reversed(self._viewer.layers) if self._accepts(layer)]
-        names = [layer.name for layer in layers]
+        chosen, place_before = self.layer, self.currentIndex()
+        all_layers = () if self._viewer is None else reversed(self._viewer.layers)
+        layers = [layer for layer in all_layers if self._accepts(layer)]
         with QSignalBlocker(self):
             self.clear()
-            self._layers = [None, *layers] if self._first else layers
-            self.addItems([self._first, *names] if self._first else names)
+            self._layers = [*(None for _ in self._first), *layers]
+            self.addItems([*self._first, *(layer.name for layer in layers)])
             for place in range(self.count()):
                 self.setItemData(place, self.itemText(place), Qt.ItemDataRole.ToolTipRole)
             if chosen is not None and chosen in layers:
                 self.setCurrentIndex(self._layers.index(chosen))
-        if self.layer is None or self.layer != chosen:
+            elif 0 <= place_before < len(self._first):
+                self.setCurrentIndex(place_before)
+        if self.layer != chosen or (self.layer is None and not self._first):
             self.layer_changed.emit()

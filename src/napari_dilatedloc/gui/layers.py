@@ -21,9 +21,13 @@ from napari_dilatedloc.table import Localizations, TableInfo
 METADATA_KEY = "dilatedloc"
 POINTS_CAP = 200_000
 """Most rows a Points layer is given: beyond, napari is no longer fluid."""
+POINTS_COLOUR = "#00e5ff"
 SR_PIXEL_NM = 10.0
 SR_SIDE_MAX = 8192
 """Longest side of a super-resolution image, px: 256 MiB and half the usual texture limit."""
+
+DENSITY_STYLE = {"colormap": "inferno", "blending": "additive"}
+"""Look of a super-resolution image that no hue layer lies on."""
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -66,6 +70,13 @@ class Placement:
             "units": self.units,
             "axis_labels": ("t", "y", "x"),
         }
+
+    def frame_on_show(self, viewer: Any) -> int:
+        """Frame that the slider of a viewer stands on, for a movie (t, y, x) that lies here."""
+        axis = viewer.dims.ndim - 3
+        if axis < 0:
+            return 0
+        return round((viewer.dims.point[axis] - self.translate[0]) / self.scale[0])
 
     def plane_keywords(self, magnification: int = 1) -> dict[str, Any]:
         """Layer keywords for (y, x) data, or for an image with `magnification` pixels a px.
@@ -191,8 +202,8 @@ def points_style() -> dict[str, Any]:
         "size": 5.0,
         "symbol": "disc",
         "face_color": "transparent",
-        "border_color": "#00e5ff",
-        "border_width": 0.06,
+        "border_color": POINTS_COLOUR,
+        "border_width": 0.08,
         "border_width_is_relative": True,
         "blending": "translucent_no_depth",
     }
@@ -205,6 +216,12 @@ def metadata(info: TableInfo, **provenance: Any) -> dict[str, Any]:
     return {METADATA_KEY: {**values, **provenance}}
 
 
+def even_rows(total: int, cap: int) -> np.ndarray:
+    """Give the rows of an even sample of at most `cap` of so many, in order."""
+    rows: np.ndarray = np.linspace(0, total - 1, min(total, cap)).astype(np.intp)
+    return rows
+
+
 def points_layer(
     localizations: Localizations,
     info: TableInfo,
@@ -212,14 +229,19 @@ def points_layer(
     *,
     placement: Placement | None = None,
     cap: int = POINTS_CAP,
+    total: int | None = None,
     **provenance: Any,
 ) -> LayerData:
-    """Points layer (t, y, x) of all localizations; above `cap` an even sample, as its name says."""
+    """Points layer (t, y, x) of all localizations; above `cap` an even sample, as its name says.
+
+    Who has taken a sample already says with `total` of how many it is.
+    """
     placement = placement or Placement.from_pixel_size(info.pixel_size_nm)
-    total = len(localizations)
-    if total > cap:
-        localizations = localizations[np.linspace(0, total - 1, cap).astype(np.intp)]
-        name = f"{name} ({cap:,} of {total:,})"
+    total = len(localizations) if total is None else total
+    if len(localizations) > cap:
+        localizations = localizations[even_rows(len(localizations), cap)]
+    if len(localizations) < total:
+        name = f"{name} ({len(localizations):,} of {total:,})"
     data = np.column_stack([localizations.frame, localizations.y, localizations.x])
     keywords = {
         "name": name,
@@ -245,11 +267,10 @@ def image_layer(
     keywords = {
         "name": name,
         "metadata": metadata(info, **provenance),
-        "colormap": "inferno",
-        "blending": "additive",
         "contrast_limits": contrast_limits(image),
         "gamma": 0.5,  # most filled pixels hold a single localization
         "interpolation2d": "nearest",
+        **DENSITY_STYLE,
         **placement.plane_keywords(magnification),
     }
     return image, keywords, "image"

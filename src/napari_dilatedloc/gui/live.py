@@ -2,54 +2,31 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from napari.layers import Image, Points
 
 from napari_dilatedloc import render
+from napari_dilatedloc.gui.colours import ColourBy, Limits, colours_of, limits_of, values_of
+from napari_dilatedloc.gui.hue_layer import GUESS, HueLayer
 from napari_dilatedloc.gui.layers import (
+    METADATA_KEY,
+    POINTS_CAP,
+    POINTS_COLOUR,
     Placement,
     contrast_limits,
     features,
     image_layer,
     magnification_for,
     metadata,
+    points_layer,
     points_style,
 )
+from napari_dilatedloc.gui.store import LocalizationStore
 from napari_dilatedloc.table import Localizations, TableInfo
-
-
-class LocalizationStore:
-    """Localizations in blocks of frames; any frame is found by two binary searches."""
-
-    def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._blocks: list[Localizations] = []
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def append(self, start: int, block: Localizations) -> None:
-        """Add the localizations of the frames from `start` on; blocks come in frame order."""
-        self._starts.append(start)
-        self._blocks.append(block.sorted_by_frame())
-        self._count += len(block)
-
-    def at_frame(self, frame: int) -> Localizations:
-        """Localizations of one frame."""
-        place = bisect_right(self._starts, frame) - 1
-        if place < 0:
-            return Localizations.empty()
-        block = self._blocks[place]
-        first, last = np.searchsorted(block.frame, [frame, frame + 1])
-        return block[first:last]
-
-    def table(self) -> Localizations:
-        """All localizations in frame order."""
-        return Localizations.concatenate(self._blocks)
 
 
 class FramePoints:
@@ -63,11 +40,11 @@ class FramePoints:
         self, viewer: Any, movie: Image, store: LocalizationStore, info: TableInfo, name: str
     ) -> None:
         self._viewer = viewer
-        self._movie_ndim = movie.ndim
         self._placement = Placement.from_layer(movie)
         self._store = store
         self._pixel_size = info.pixel_size_nm
         self._shown: tuple[int, int] | None = None
+        self._colour: tuple[ColourBy, Limits] = (ColourBy.NOTHING, (0.0, 1.0))
         self.layer: Points = viewer.add_points(
             np.zeros((0, 2), np.float32),
             features=features(Localizations.empty(), info.pixel_size_nm),
@@ -93,11 +70,15 @@ class FramePoints:
     @property
     def frame(self) -> int:
         """Frame of the movie on show."""
-        dims = self._viewer.dims
-        axis = dims.ndim - self._movie_ndim
-        if axis < 0:
-            return 0
-        return round((dims.point[axis] - self._placement.translate[0]) / self._placement.scale[0])
+        return self._placement.frame_on_show(self._viewer)
+
+    def colour(self, by: ColourBy, limits: Limits) -> None:
+        """Colour the circles by a value."""
+        if self._colour == (by, limits):
+            return
+        self._colour = (by, limits)
+        self._shown = None
+        self.update()
 
     def update(self) -> None:
         """Show the current frame, if it or the number of localizations changed."""
@@ -106,9 +87,20 @@ class FramePoints:
         if self._shown == (frame, len(found)):
             return
         self._shown = (frame, len(found))
-        self.layer.selected_data = set()
-        self.layer.data = np.column_stack([found.y, found.x])
-        self.layer.features = features(found, self._pixel_size)
+        show_points(self.layer, found, self._pixel_size, *self._colour)
+
+
+def show_points(
+    layer: Points, found: Localizations, pixel_size_nm: float, by: ColourBy, limits: Limits
+) -> None:
+    """Exchange what a small (y, x) Points layer of ours shows."""
+    layer.selected_data = set()
+    layer.data = np.column_stack([found.y, found.x])
+    layer.features = features(found, pixel_size_nm)
+    if by is ColourBy.NOTHING:
+        layer.border_color = POINTS_COLOUR
+    elif len(found):
+        layer.border_color = colours_of(values_of(found, by, pixel_size_nm), limits)
 
 
 class LiveResult:
@@ -124,6 +116,8 @@ class LiveResult:
     info : TableInfo
     provenance : dict
         Small plain values kept in the layers' metadata.
+    z_range_nm : (float, float), optional
+        z that the model covers: first and last colour.
     """
 
     def __init__(
@@ -133,6 +127,7 @@ class LiveResult:
         shape: tuple[int, int],
         info: TableInfo,
         provenance: dict[str, Any],
+        z_range_nm: Limits | None = None,
     ) -> None:
         self.info = info
         self.store = LocalizationStore()
@@ -141,6 +136,8 @@ class LiveResult:
         self.frames: tuple[int, int] | None = None
         self._viewer = viewer
         self._name = movie.name
+        self._z_range = z_range_nm
+        self._hue: HueLayer | None = None
         active = viewer.layers.selection.active
         side = tuple(length * self.magnification for length in shape)
         self._image = np.zeros(side, np.float32)
@@ -153,12 +150,33 @@ class LiveResult:
             **provenance,
         )
         self.image_layer: Image = viewer.add_image(data, **keywords)
-        self.points = FramePoints(
-            viewer, movie, self.store, info, f"{movie.name} localizations (this frame)"
-        )
+        self._points: FramePoints | None = None
+        self._movie = movie
+        # a layer takes napari a tenth of a second or more, so they come one at a time
+        self._later: list[Callable[[], None]] = [self._add_frame_points]
         viewer.layers.selection.active = active  # napari selects every layer it is given
         self._limits = tuple(self.image_layer.contrast_limits)
         self._dirty = False
+        if self.placement.units[1] != "pixel":
+            viewer.canvas.overlays.scale_bar.visible = True
+
+    @property
+    def points(self) -> FramePoints:
+        """Circles of the current frame."""
+        if self._points is None:
+            active = self._viewer.layers.selection.active
+            name = f"{self._name} localizations (this frame)"
+            self._points = FramePoints(self._viewer, self._movie, self.store, self.info, name)
+            self._viewer.layers.selection.active = active
+        return self._points
+
+    def _add_frame_points(self) -> None:
+        self.points.update()
+
+    @property
+    def hue(self) -> HueLayer | None:
+        """The layer that tints the image, if it is tinted."""
+        return self._hue
 
     def append(self, start: int, stop: int, localizations: Localizations) -> None:
         """Take the localizations of frames start:stop; `refresh` shows them."""
@@ -169,6 +187,8 @@ class LiveResult:
 
     def refresh(self) -> None:
         """Show what came since the last time; cheap enough for twice a second."""
+        if self._later:
+            self._later.pop(0)()
         if not self._dirty:
             return
         self._dirty = False
@@ -177,11 +197,73 @@ class LiveResult:
                 self.image_layer.contrast_limits = contrast_limits(self._image)
                 self._limits = tuple(self.image_layer.contrast_limits)
             self.image_layer.refresh(thumbnail=False, extent=False, highlight=False)
+        if self._hue is not None:
+            self._hue.catch_up()
+        if self._points is not None and self._points.layer in self._viewer.layers:
+            if self._hue is not None:
+                self._points.colour(self._hue.by, self._hue.limits)
+            self._points.update()
+
+    def colour(self, by: ColourBy, *, later: bool = False) -> None:
+        """Colour image and circles by a value; the image stays in its place and grows on.
+
+        `later` leaves it to one of the next refreshes.
+        """
+        if later:
+            self._later.append(partial(self.colour, by))
+            return
+        hue = self._hue
+        if hue is not None and hue.by is by and hue.layer in self._viewer.layers:
+            return
+        if hue is not None:
+            hue.remove()
+            self._hue = None
+        limits = self._first_limits(by)
+        if by is not ColourBy.NOTHING and self.image_layer in self._viewer.layers:
+            self._hue = HueLayer(
+                self._viewer,
+                self.image_layer,
+                self.store,
+                by,
+                self.magnification,
+                self.info.pixel_size_nm,
+                self._z_range if by is ColourBy.Z else None,
+            )
         if self.points.layer in self._viewer.layers:
-            self.points.update()
+            self.points.colour(by, limits)
+
+    def add_points(self, by: ColourBy) -> str:
+        """Add all localizations, or an even sample, as one Points layer; says how many."""
+        total = len(self.store)
+        some = self.store.sample(POINTS_CAP)
+        data, keywords, _ = points_layer(
+            some,
+            self.info,
+            f"{self._name} localizations",
+            placement=self.placement,
+            total=total,
+        )
+        if by is not ColourBy.NOTHING:
+            values = values_of(some, by, self.info.pixel_size_nm)
+            limits = self._hue.limits if self._hue is not None else self._first_limits(by)
+            keywords["border_color"] = colours_of(values, limits)
+        self._viewer.add_points(data, **keywords)
+        if len(some) == total:
+            return f"Added all {total:,} localizations as points."
+        return (
+            f"Added {len(some):,} of {total:,} localizations as points, an even sample: with more, "
+            "napari is no longer fluid."
+        )
+
+    def _first_limits(self, by: ColourBy) -> Limits:
+        if by is ColourBy.Z and self._z_range is not None:
+            return self._z_range
+        return limits_of(values_of(self.store.sample(GUESS), by, self.info.pixel_size_nm))
 
     def finish(self, partial: bool) -> None:
         """Show everything; a cut-short result says in its name which frames it holds."""
+        while self._later:
+            self._later.pop(0)()
         self._dirty = True
         self.refresh()
         if self.image_layer in self._viewer.layers:
@@ -190,11 +272,10 @@ class LiveResult:
             label = f"(frames {self.frames[0]}-{self.frames[1] - 1})"
             self.image_layer.name = f"{self.image_layer.name} {label}"
             self.points.layer.name = f"{self.points.layer.name} {label}"
+        said = {"frames": list(self.frames or (0, 0)), "n_frames": self.info.n_frames}
         for layer in (self.image_layer, self.points.layer):
-            ours = dict(layer.metadata)
-            ours_key = next(iter(ours))
-            ours[ours_key] = {**ours[ours_key], "frames": list(self.frames or (0, 0))}
-            layer.metadata = ours
+            ours = layer.metadata[METADATA_KEY]
+            layer.metadata = {**layer.metadata, METADATA_KEY: {**ours, **said}}
 
     def hide(self) -> None:
         """Hide the layers, for a newer result over the same movie."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from napari.layers import Image
-from qtpy.QtCore import Signal, Slot
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QLabel, QWidget
+from qtpy.QtCore import QSignalBlocker, Signal, Slot
+from qtpy.QtWidgets import QCheckBox, QLabel, QWidget
 
+from napari_dilatedloc.gui.exact_box import ExactBox
 from napari_dilatedloc.gui.layer_combo import LayerCombo
 from napari_dilatedloc.gui.layers import (
     has_length_unit,
@@ -34,6 +35,7 @@ class MovieStep(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self._trouble = ""
+        self._usual_size: float | None = None
         self._make_fields()
         form = make_form(self)
         form.addRow(field_label("Layer"), self.layer_combo)
@@ -41,7 +43,7 @@ class MovieStep(QWidget):
         form.addRow(self.apply_scale)
         form.addRow(self.about)
         self.layer_combo.layer_changed.connect(self._on_layer_chosen)
-        self.pixel_size.valueChanged.connect(self.changed)
+        self.pixel_size.valueChanged.connect(self._tell)
         self._on_layer_chosen()
 
     def disconnect_viewer(self) -> None:
@@ -57,6 +59,27 @@ class MovieStep(QWidget):
     def pixel_size_nm(self) -> float | None:
         """Pixel size in nm, if known."""
         return self.pixel_size.value() or None
+
+    def set_pixel_size(self, pixel_size_nm: float | None) -> None:
+        """Show a pixel size, nm; None for what the layer knows."""
+        if pixel_size_nm is None:
+            self._on_layer_chosen()
+        else:
+            self.pixel_size.setValue(pixel_size_nm)
+
+    def set_usual_pixel_size(self, pixel_size_nm: float | None) -> None:
+        """Take the pixel size of the camera, nm, for movies that do not know theirs."""
+        self._usual_size = pixel_size_nm
+        if pixel_size_nm is not None and self._known_size() is None:
+            self.pixel_size.setValue(pixel_size_nm)
+
+    @property
+    def about_frames(self) -> str:
+        """Size and number of the frames in a few words; empty without a movie."""
+        if self.movie is None or self._trouble:
+            return ""
+        frames, height, width = movie_array(self.movie).shape
+        return f"{width} × {height} px, {frames:,} frames"
 
     @property
     def trouble(self) -> str:
@@ -109,10 +132,7 @@ class MovieStep(QWidget):
     def _make_fields(self) -> None:
         self.layer_combo = LayerCombo(self._viewer, is_stack)
         self.layer_combo.setToolTip("Image layer to localize: frames, rows, columns.")
-        self.pixel_size = QDoubleSpinBox()
-        self.pixel_size.setRange(0.0, 10_000.0)
-        self.pixel_size.setDecimals(2)
-        self.pixel_size.setSuffix(" nm")
+        self.pixel_size = ExactBox(0.0, 10_000.0, 2, 1.0, " nm")
         self.pixel_size.setSpecialValueText("not known")
         self.pixel_size.setToolTip(
             "Side of a camera pixel in the sample, nm: camera pixel divided by magnification "
@@ -134,16 +154,26 @@ class MovieStep(QWidget):
         if movie is not None:
             try:
                 check_movie(movie_array(movie))
-                size = known_pixel_size_nm(movie)
+                size = known_pixel_size_nm(movie) or self._usual_size
             except ValueError as error:
                 self._trouble = str(error)
             self._update_scale_box(movie)
         else:
             self.apply_scale.hide()
         self._describe(movie)
-        self.pixel_size.blockSignals(True)
-        self.pixel_size.setValue(size or 0.0)
-        self.pixel_size.blockSignals(False)
+        with QSignalBlocker(self.pixel_size):
+            self.pixel_size.setValue(size or 0.0)
+        self.changed.emit()
+
+    def _known_size(self) -> float | None:
+        """Pixel size the layer knows, nm."""
+        try:
+            return None if self.movie is None else known_pixel_size_nm(self.movie)
+        except ValueError:  # said by `trouble` already
+            return None
+
+    @Slot()
+    def _tell(self) -> None:
         self.changed.emit()
 
     def _update_scale_box(self, movie: Image) -> None:
@@ -156,7 +186,4 @@ class MovieStep(QWidget):
             self.about.setText(self._trouble)
             self.about.setVisible(bool(self._trouble))
             return
-        array = movie_array(movie)
-        frames, height, width = array.shape
-        self.about.setText(f"{frames:,} frames of {width} × {height} px, {array.dtype}")
-        self.about.setVisible(True)
+        self.about.hide()  # the header of the step says it

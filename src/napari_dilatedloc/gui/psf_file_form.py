@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from qtpy.QtCore import Signal, Slot
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QPushButton, QWidget
+from qtpy.QtCore import QSignalBlocker, Signal, Slot
+from qtpy.QtWidgets import QComboBox, QFileDialog, QPushButton, QWidget
 
-from napari_dilatedloc.gui.psf_job import Direction
+from napari_dilatedloc.config import PSFFile
+from napari_dilatedloc.gui.exact_box import ExactBox
 from napari_dilatedloc.gui.style import field_label, make_form, narrow
 
 PSF_FILTER = "PSF files (*.h5 *.hdf5 *.mat *.yaml *.yml);;All files (*)"
 CHOOSE = "Choose file…"
 
 
-@dataclass(frozen=True)
-class PSFFile:
-    """A file and what it may not say itself.
-
-    Attributes
-    ----------
-    path : str
-        The file.
-    pixel_size_nm : float or None
-        Camera pixel, nm; None to take the file's.
-    z_direction : {"up", "down"}
-        "down" turns z around.
-    """
-
-    path: str
-    pixel_size_nm: float | None = None
-    z_direction: Direction = "up"
-
-
 class PSFFileForm(QWidget):
-    """File, pixel size and direction of z.
+    """File, pixel size and direction of z; `value` gives them, `setValue` shows them.
 
     Signals
     -------
@@ -49,10 +30,7 @@ class PSFFileForm(QWidget):
         super().__init__(parent)
         self._path = ""
         self.button = QPushButton(CHOOSE)
-        self.pixel_size = QDoubleSpinBox()
-        self.pixel_size.setRange(0.0, 10_000.0)
-        self.pixel_size.setDecimals(2)
-        self.pixel_size.setSuffix(" nm")
+        self.pixel_size = ExactBox(0.0, 10_000.0, 2, 1.0, " nm")
         self.pixel_size.setSpecialValueText("from the file")
         self.pixel_size.setKeyboardTracking(False)  # read the file once, not per digit
         self.pixel_size.setToolTip(
@@ -80,8 +58,20 @@ class PSFFileForm(QWidget):
         """Read what is on show; None without a file."""
         if not self._path:
             return None
-        size = self.pixel_size.value() or None
-        return PSFFile(self._path, size, self.z_direction.currentData())
+        return PSFFile(
+            path=self._path,
+            pixel_size_nm=self.pixel_size.value() or None,
+            z_direction=self.z_direction.currentData(),
+        )
+
+    def setValue(self, file: PSFFile | None) -> None:
+        """Show a file, or none; tells nobody."""
+        self._path = "" if file is None else file.path
+        direction = "up" if file is None else file.z_direction
+        with QSignalBlocker(self.pixel_size), QSignalBlocker(self.z_direction):
+            self.pixel_size.setValue(0.0 if file is None else file.pixel_size_nm or 0.0)
+            self.z_direction.setCurrentIndex(self.z_direction.findData(direction))
+        self._show_path()
 
     def set_path(self, path: str | Path) -> None:
         """Choose a file."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dilatedloc.config import VectorialPSFConfig
+from napari_dilatedloc.config import BeadSettings
 from napari_dilatedloc.gui.localize_job import leave_a_core_to_the_viewer
 
 if TYPE_CHECKING:
@@ -31,29 +31,6 @@ PLANES = 41
 """Planes of the PSF layer and points of the curve."""
 PLANES_AT_ONCE = 6
 """Between these a look can be stopped."""
-
-
-@dataclass(frozen=True)
-class BeadSettings:
-    """How to calibrate from a bead stack.
-
-    Attributes
-    ----------
-    pixel_size_nm, z_step_nm : float
-        Camera pixel and distance of slices, nm.
-    roi_size : int
-        Side of the square around a bead, px, odd.
-    z_direction : {"up", "down"}
-        Whether the beads' z grows or falls with the slice.
-    optics : VectorialPSFConfig or None
-        Microscope for phase retrieval; None for the spline alone.
-    """
-
-    pixel_size_nm: float
-    z_step_nm: float
-    roi_size: int = 25
-    z_direction: Direction = "up"
-    optics: VectorialPSFConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +139,8 @@ def calibrate_job(
     from napari_dilatedloc.psf.calibrate import calibrate_beads
     from napari_dilatedloc.psf.verdicts import judge
 
+    if settings.pixel_size_nm is None or settings.z_step_nm is None:
+        raise ValueError("pixel size and z step of the beads are not known; state both")
     leave_a_core_to_the_viewer()
     yield "Finding and aligning the beads…"
     images, tick = np.asarray(stack), _tick_of(stop)

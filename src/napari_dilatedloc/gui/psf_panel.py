@@ -19,7 +19,7 @@ from napari_dilatedloc.gui.bead_form import BeadForm
 from napari_dilatedloc.gui.crlb_view import CrlbView
 from napari_dilatedloc.gui.psf_file_form import PSFFileForm
 from napari_dilatedloc.gui.status_line import StatusLine
-from napari_dilatedloc.gui.style import field_label, make_form, narrow
+from napari_dilatedloc.gui.style import Tone, field_label, make_form, narrow, set_tone
 from napari_dilatedloc.gui.verdict_view import VerdictView
 from napari_dilatedloc.gui.worker import State
 
@@ -77,6 +77,14 @@ class PSFPanel(QWidget):
         if self.origin.currentData() == "preset" and place >= 0:
             with QSignalBlocker(self.presets):
                 self.presets.setCurrentIndex(place)
+
+    def forget(self) -> None:
+        """Show that there is no PSF."""
+        for widget in (self.about, self.verdicts, self.curve):
+            widget.hide()
+        self.status.show_status("")
+        with QSignalBlocker(self.presets):
+            self.presets.setCurrentIndex(-1)
 
     def show_state(self, state: State, calibrating: bool, chosen: ChosenPSF | None) -> None:
         """Switch the buttons; one that is off says why."""
@@ -159,4 +167,4 @@ class PSFPanel(QWidget):
         self.curve.hide()
         self.note = QLabel(NOTE)
         self.note.setWordWrap(True)
-        self.note.setStyleSheet("color: #9aa0a8;")
+        set_tone(self.note, Tone.MUTED)

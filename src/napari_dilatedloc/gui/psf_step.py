@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal, Slot
+from qtpy.QtCore import QSignalBlocker, Signal, Slot
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_dilatedloc.config import PSFFile, PSFSettings
 from napari_dilatedloc.gui.latest_worker import LatestWorker
 from napari_dilatedloc.gui.layers import METADATA_KEY, movie_array
-from napari_dilatedloc.gui.psf_file_form import PSFFile
 from napari_dilatedloc.gui.psf_job import (
     ChosenPSF,
     Look,
@@ -55,6 +55,7 @@ class PSFStep(PSFPanel):
         self._viewer = viewer
         self._chosen: ChosenPSF | None = None
         self._calibrated: ChosenPSF | None = None
+        self._preset: str | None = None
         self._stack: Any = None
         self._calibrating = False
         self._layer_wanted = False
@@ -80,6 +81,28 @@ class PSFStep(PSFPanel):
         """The chosen PSF with all that is known of it."""
         return self._chosen
 
+    def value(self) -> PSFSettings:
+        """Read where the PSF is from, and how beads are measured."""
+        return PSFSettings(
+            origin=self.origin.currentData(),
+            preset=self._preset,
+            file=self.file.value(),
+            beads=self.beads.value(),
+        )
+
+    def setValue(self, settings: PSFSettings) -> None:
+        """Take a PSF from where settings say; one from beads is measured by the button only."""
+        self.worker.cancel()
+        self.beads.reset()
+        self.beads.setValue(settings.beads)
+        self.file.setValue(settings.file)
+        self._preset, self._chosen, self._calibrated = settings.preset, None, None
+        with QSignalBlocker(self.origin):
+            self.origin.setCurrentIndex(self.origin.findData(settings.origin))
+        self.forget()
+        self._on_origin()
+        self.changed.emit()
+
     @Slot()
     def prepare(self) -> None:
         """List the built-in PSFs, when the step is opened for the first time."""
@@ -89,6 +112,7 @@ class PSFStep(PSFPanel):
     @Slot(str)
     def choose_preset(self, name: str) -> None:
         """Take a built-in PSF."""
+        self._preset = name
         self._run(partial(load_job, name, None, "up"), "Loading…")
 
     @Slot(object)
@@ -248,8 +272,8 @@ class PSFStep(PSFPanel):
         """Show the fields of this origin, and take what was chosen there before."""
         self.show_origin()
         origin, file = self.origin.currentData(), self.file.value()
-        if origin == "preset" and self.presets.currentIndex() >= 0:
-            self.choose_preset(self.presets.currentText())
+        if origin == "preset" and self._preset is not None:
+            self.choose_preset(self._preset)
         elif origin == "file" and file is not None:
             self.load_file(file)
         elif origin == "beads" and self._calibrated is not None:

@@ -1,61 +1,183 @@
-"""What came out, and where it goes."""
+"""What came out, its colours, and where it goes."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from functools import partial
+from pathlib import Path
 
+from qtpy.QtCore import Signal, Slot
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_dilatedloc.gui.colours import ColourBy
+from napari_dilatedloc.gui.export_job import export_job
 from napari_dilatedloc.gui.layers import POINTS_CAP
+from napari_dilatedloc.gui.run import Run
+from napari_dilatedloc.gui.shortcuts import EXPORT, with_keys
+from napari_dilatedloc.gui.status_line import StatusLine
+from napari_dilatedloc.gui.style import field_label, make_form, narrow
+from napari_dilatedloc.gui.worker import GeneratorWorker, describe
 
 TABLE_FILTER = (
     "ThunderSTORM table (*.csv);;Picasso table with .yaml beside (*.hdf5);;"
-    "DilatedLoc table, full precision (*.h5)"
+    "DilatedLoc table, full precision (*.h5);;Parquet table, full precision (*.parquet)"
+)
+_NONE = "No result yet."
+_NO_RUN = "There are no localizations yet: run Localize first."
+_RUNNING = "Wait until the run has ended, or cancel it."
+_WRITING = "Wait until the table is written."
+_EXPORT_USE = (
+    "Writes the table: ThunderSTORM CSV, Picasso HDF5, Parquet, or ours, which is exact."
 )
 
 
 class ResultsStep(QWidget):
-    """Summary of the last run and its exits.
+    """Summary of the last run, its colours and its exits.
 
     Signals
     -------
-    export_clicked, points_clicked
+    changed
+        There is another result, or the one there is stands still now.
     """
 
-    export_clicked = Signal()
-    points_clicked = Signal()
+    changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.summary = QLabel()
-        self.summary.setWordWrap(True)
-        self.export_button = QPushButton("Export…")
-        self.points_button = QPushButton("To Points layer")
+        self._run: Run | None = None
+        self._running = False
+        self.worker = GeneratorWorker(self)
+        self._make_fields()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.summary)
+        layout.addWidget(self.colour_row)
         row = QHBoxLayout()
-        row.addWidget(self.export_button)
-        row.addWidget(self.points_button)
+        row.addWidget(self.export_button, 1)
+        row.addWidget(self.points_button, 1)
         layout.addLayout(row)
-        self.export_button.clicked.connect(self.export_clicked)
-        self.points_button.clicked.connect(self.points_clicked)
-        self.show_result("No result yet.", 0, running=False)
+        layout.addWidget(self.line)
+        self.colour.activated.connect(self._on_colour)
+        self.export_button.clicked.connect(self.export)
+        self.points_button.clicked.connect(self.add_points)
+        self.worker.state_changed.connect(self._update)
+        self.worker.yielded.connect(self._on_written)
+        self.worker.failed.connect(self.line.show_error)
+        self._update()
 
-    def show_result(self, summary: str, localizations: int, *, running: bool) -> None:
-        """Say what there is; the buttons are on when there is something that stands still."""
-        self.summary.setText(summary)
-        why = ""
-        if running:
-            why = "Wait until the run has ended, or cancel it."
-        elif localizations == 0:
-            why = "There are no localizations yet: run Localize first."
-        for button in (self.export_button, self.points_button):
-            button.setEnabled(not why)
-        self.export_button.setToolTip(
-            why or "Writes the table: ThunderSTORM CSV, Picasso HDF5, or ours in full precision."
+    @property
+    def localizations(self) -> int:
+        """Localizations of the last run so far."""
+        return 0 if self._run is None else self._run.localizations
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are localizations and no run is adding to them."""
+        return not self._running and self.localizations > 0
+
+    def show_run(self, run: Run, *, running: bool) -> None:
+        """Take the run on show, which has begun, got its layers, or ended."""
+        if run is not self._run:
+            self.line.show_status("")
+        self._run, self._running = run, running
+        if run.result is not None and self.colour_by is not ColourBy.NOTHING:
+            run.result.colour(self.colour_by, later=running)
+        self._update()
+        self.changed.emit()
+
+    def show_summary(self, run: Run) -> None:
+        """Say what a run has found so far."""
+        self.summary.setText(run.summary())
+
+    @property
+    def colour_by(self) -> ColourBy:
+        """What gives the colours."""
+        chosen: ColourBy = self.colour.currentData()
+        return chosen
+
+    @Slot()
+    def export(self) -> None:
+        """Ask for a file and write the table."""
+        name = "localizations" if self._run is None else self._run.name
+        path, chosen = QFileDialog.getSaveFileName(
+            self, "Export localizations", f"{name}.csv", TABLE_FILTER
         )
+        if path:
+            if not Path(path).suffix:
+                path += chosen.rpartition("*")[2].rstrip(")")
+            self.export_to(path)
+
+    def export_to(self, path: str | Path) -> None:
+        """Write the table of the last run in the background; the suffix decides the format."""
+        if self.worker.state.busy:
+            return
+        if self._run is None or self._run.result is None or self._running:
+            self.line.show_error(_RUNNING if self._running else _NO_RUN)
+            return
+        result = self._run.result
+        self.worker.start(partial(export_job, Path(path), result.store, result.info))
+        self.line.show_status(f"Writing {Path(path).name}…")
+
+    @Slot()
+    def add_points(self) -> None:
+        """Add the localizations of the last run as one Points layer."""
+        if self._run is None or self._run.result is None:
+            self.line.show_error(_NO_RUN)
+            return
+        try:
+            self.line.show_status(self._run.result.add_points(self.colour_by))
+        except (ValueError, OSError) as error:
+            self.line.show_error(*describe(error))
+
+    def shut_down(self) -> None:
+        """Stop writing (closing time); a table that is not whole leaves no file."""
+        self.worker.stop_and_wait()
+
+    def _make_fields(self) -> None:
+        self.summary = QLabel(_NONE)
+        self.summary.setWordWrap(True)
+        self.colour = QComboBox()
+        for by in ColourBy:
+            self.colour.addItem("density" if by is ColourBy.NOTHING else by.label, by)
+        narrow(self.colour)
+        self.colour.setToolTip(
+            "What colours say, in the image and in the circles: density, z, photons, precision "
+            "(predicted, rms of x and y) or frame. Brightness stays density; drag the contrast "
+            "limits of the colour layer to spread its colours."
+        )
+        self.colour_row = QWidget()
+        make_form(self.colour_row).addRow(field_label("Colour by"), self.colour)
+        self.export_button = QPushButton("Export…")
+        self.points_button = QPushButton("Send to Points layer")
+        self.line = StatusLine()
+
+    @Slot()
+    def _update(self) -> None:
+        self.summary.setText(_NONE if self._run is None else self._run.summary())
+        self.colour_row.setVisible(self._run is not None and self._run.result is not None)
+        why = _RUNNING if self._running else "" if self.localizations else _NO_RUN
+        writing = _WRITING if self.worker.state.busy else ""
+        self.export_button.setEnabled(not why and not writing)
+        self.points_button.setEnabled(not why)
+        self.export_button.setToolTip(why or writing or with_keys(_EXPORT_USE, EXPORT))
         self.points_button.setToolTip(
             why
             or "Adds all localizations as a Points layer (frame, y, x) with their features; "
             f"above {POINTS_CAP:,} an even sample, since napari would no longer be fluid."
         )
+
+    @Slot(int)
+    def _on_colour(self, _place: int) -> None:
+        if self._run is not None and self._run.result is not None:
+            self._run.result.colour(self.colour_by)
+
+    @Slot(list)
+    def _on_written(self, sentences: list[str]) -> None:
+        self.line.show_status(sentences[-1])

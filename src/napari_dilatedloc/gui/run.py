@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from napari.layers import Image
 
 from napari_dilatedloc import __version__
-from napari_dilatedloc.gui.layers import movie_array
+from napari_dilatedloc.config import CameraConfig, LocalizeConfig
+from napari_dilatedloc.gui.layers import Placement, metadata, movie_array
 from napari_dilatedloc.gui.live import LiveResult
 from napari_dilatedloc.gui.localize_job import RunStarted
+from napari_dilatedloc.gui.watch_job import MovieGrew
 from napari_dilatedloc.inference.report import LocalizedBlock, RunMeter
 from napari_dilatedloc.table import TableInfo
+
+
+@dataclass(frozen=True)
+class Asked:
+    """All that a run or a preview needs.
+
+    Attributes
+    ----------
+    movie : napari.layers.Image
+        The movie's layer.
+    pixel_size_nm : float
+        Of the camera in the sample, nm.
+    model : str
+        Shipped name or path.
+    config : LocalizeConfig
+        Settings.
+    camera : CameraConfig, optional
+        That recorded the movie; default: the model's.
+    """
+
+    movie: Image
+    pixel_size_nm: float
+    model: str
+    config: LocalizeConfig
+    camera: CameraConfig | None = None
 
 
 class Run:
@@ -25,15 +55,31 @@ class Run:
     """
 
     def __init__(self, viewer: Any, movie: Image, pixel_size_nm: float) -> None:
-        self.movie = movie
+        self.movie: Image | None = movie
+        self.name = movie.name
         self.array = movie_array(movie)
         self.pixel_size_nm = pixel_size_nm
+        self._set_up(viewer)
+
+    def _set_up(self, viewer: Any) -> None:
         self.result: LiveResult | None = None
         self.done = 0
         self.total = 0
+        self.meter = RunMeter()
         self._viewer = viewer
         self._started: RunStarted | None = None
-        self.meter = RunMeter()
+
+    @property
+    def bar_text(self) -> str:
+        """Text of the progress bar, with Qt's %p for the per cent."""
+        return f"%p %  ({self.done:,} of {self.total:,} frames)"
+
+    @property
+    def so_far(self) -> str:
+        """Where it is, in a few words."""
+        if not self.total:
+            return "loading the model…"
+        return f"{100 * self.done // self.total} % of {self.total:,} frames"
 
     @property
     def complete(self) -> bool:
@@ -68,10 +114,13 @@ class Run:
         report = self.meter.report
         return (
             f"{report.frames_per_second:,.0f} frames/s · {report.mb_per_second:,.1f} MB/s · "
-            f"{duration(self.meter.remaining_s)} left\n"
+            f"{self._left()}\n"
             f"{self.localizations:,} localizations · "
             f"{report.device} waited {100 * report.waited:.0f} %"
         )
+
+    def _left(self) -> str:
+        return f"{duration(self.meter.remaining_s)} left"
 
     def conclusion(self) -> str:
         """Say how long a finished run took."""
@@ -80,6 +129,13 @@ class Run:
             f"Done: {report.frames:,} frames in {duration(report.seconds)} "
             f"({report.frames_per_second:,.0f} frames/s on {report.device})."
         )
+
+    def kept(self) -> str:
+        """Say what is kept of a run that was cut short; empty if nothing is."""
+        if self.result is None or self.result.frames is None:
+            return ""
+        first, end = self.result.frames
+        return f"Frames {first}-{end - 1} are kept ({self.done:,} of {self.total:,})."
 
     def summary(self) -> str:
         """Say in two lines what there is."""
@@ -96,9 +152,12 @@ class Run:
     def finish(self) -> None:
         """Bring the layers up to date; name the frames they hold if some are missing."""
         if self.result is not None:
+            self.result.info = replace(self.result.info, n_frames=len(self.array))
             self.result.finish(partial=not self.complete)
 
     def _make_result(self) -> LiveResult:
+        if self.movie is None:
+            raise RuntimeError("frames were localized before the movie had a layer")
         shape = (int(self.array.shape[1]), int(self.array.shape[2]))
         info = TableInfo(self.pixel_size_nm, shape=shape, n_frames=len(self.array))
         provenance: dict[str, Any] = {"version": __version__}
@@ -108,7 +167,83 @@ class Run:
                 "model_sha256": self._started.sha256,
                 "threshold": self._started.threshold,
             }
-        return LiveResult(self._viewer, self.movie, shape, info, provenance)
+        return LiveResult(
+            self._viewer,
+            self.movie,
+            shape,
+            info,
+            provenance,
+            None if self._started is None else self._started.z_range_nm,
+        )
+
+
+class WatchedRun(Run):
+    """A run over a movie that is still being written; the movie's layer grows with it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    path : Path
+        Folder, or the first file.
+    """
+
+    def __init__(self, viewer: Any, path: Path) -> None:
+        self.movie = None
+        self.name = path.stem
+        self.array = np.zeros((0, 0, 0), np.uint16)
+        self.pixel_size_nm = 0.0
+        self._followed: int | None = None  # frame that the slider was put on
+        self._set_up(viewer)
+
+    @property
+    def bar_text(self) -> str:
+        """Text of the progress bar; nobody knows of how many."""
+        return f"{self.done:,} of {self.total:,} frames so far"
+
+    @property
+    def so_far(self) -> str:
+        """Where it is, in a few words."""
+        return f"{self.done:,} frames so far" if self.done else "waiting for frames…"
+
+    def _left(self) -> str:
+        return "recording"
+
+    def grow(self, grown: MovieGrew) -> None:
+        """Show the frames there are."""
+        self.array = grown.movie
+        if self.movie is None:
+            self.pixel_size_nm = grown.pixel_size_nm
+            self.movie = self._add_movie()
+            self._show_frame(0)
+        elif self.movie in self._viewer.layers:
+            self.movie.data = grown.movie
+
+    def take(self, block: LocalizedBlock) -> None:
+        """Add a block; the slider goes along with what is done, until the user moves it."""
+        super().take(block)
+        if self.movie is not None and self.movie in self._viewer.layers:
+            here = Placement.from_layer(self.movie).frame_on_show(self._viewer)
+            if here == self._followed:
+                self._show_frame(self.done - 1)
+
+    def _show_frame(self, frame: int) -> None:
+        dims = self._viewer.dims
+        dims.set_current_step(dims.ndim - 3, frame)
+        self._followed = frame
+
+    def _add_movie(self) -> Image:
+        first = np.asarray(self.array[0])
+        info = TableInfo(self.pixel_size_nm, shape=(first.shape[0], first.shape[1]))
+        low, high = (float(level) for level in np.percentile(first[::2, ::2], (1, 99.9)))
+        layer = Image(
+            self.array,
+            name=self.name,
+            contrast_limits=(low, max(high, low + 1)),
+            metadata=metadata(info),
+            **Placement.from_pixel_size(self.pixel_size_nm).frame_keywords(),
+        )
+        added: Image = self._viewer.add_layer(layer)
+        return added
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ from qtpy.QtCore import Slot
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_dilatedloc.gui.style import ERROR_STYLE
+from napari_dilatedloc.gui.style import Tone, set_tone, tone_of
 
 
 class StatusLine(QWidget):
@@ -31,21 +31,27 @@ class StatusLine(QWidget):
         row.addWidget(self.details_button)
         layout.addLayout(row)
         self.details_button.clicked.connect(self._copy_details)
+        self.hide()  # else it takes the space between two lines
+
+    @property
+    def error(self) -> str:
+        """The sentence on show if it is an error, else empty."""
+        return self.label.text() if tone_of(self.label) is Tone.ERROR else ""
 
     def show_status(self, sentence: str) -> None:
         """One plain sentence."""
-        self._details = ""
-        self.label.setStyleSheet("")
-        self.label.setText(sentence)
-        self.label.setVisible(bool(sentence))
-        self.details_button.hide()
+        self._show(sentence, "", Tone.PLAIN)
 
     def show_error(self, sentence: str, details: str = "") -> None:
         """One plain sentence in the colour of errors; details behind the button."""
+        self._show(sentence, details, Tone.ERROR)
+
+    def _show(self, sentence: str, details: str, tone: Tone) -> None:
         self._details = details
-        self.label.setStyleSheet(ERROR_STYLE)
+        set_tone(self.label, tone)
         self.label.setText(sentence)
         self.label.setVisible(bool(sentence))
+        self.setVisible(bool(sentence))
         self.details_button.setVisible(bool(details))
 
     @Slot()

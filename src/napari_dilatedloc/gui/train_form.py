@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import ValidationError
-from qtpy.QtCore import QSignalBlocker, QStandardPaths, Signal, Slot
+from qtpy.QtCore import QSignalBlocker, QStandardPaths, Qt, Signal, Slot
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QPushButton, QWidget
 
 from napari_dilatedloc.config import TrainingConfig
 from napari_dilatedloc.gui.camera_form import CameraForm, first_sentence
 from napari_dilatedloc.gui.exact_box import ExactBox, RangeField
-from napari_dilatedloc.gui.style import field_label, make_form, narrow
+from napari_dilatedloc.gui.preferences import preferences
+from napari_dilatedloc.gui.style import Tone, field_label, make_form, narrow, set_tone
 from napari_dilatedloc.network.shipped import SUFFIX, available_models
 
 AUTO, NOTHING = "auto", "none"
@@ -76,6 +77,15 @@ class TrainForm(QWidget):
         """Weights to start from: "auto", a model's name, or "none"."""
         return str(self.start.currentData())
 
+    def set_init(self, name: str) -> None:
+        """Choose the weights to start from: "auto", a model's name or file, or "none"."""
+        place = self.start.findData(name)
+        if place < 0:
+            place = self.start.count() - 1
+            self.start.insertItem(place, Path(name).name, name)
+            self.start.setItemData(place, name, Qt.ItemDataRole.ToolTipRole)
+        self.start.setCurrentIndex(place)
+
     @property
     def out(self) -> Path:
         """Model file to write."""
@@ -121,8 +131,7 @@ class TrainForm(QWidget):
     def setValue(self, config: TrainingConfig) -> None:
         """Show settings."""
         self._config = config
-        with QSignalBlocker(self.camera):
-            self.camera.setValue(config.camera)
+        self.camera.setValue(config.camera)  # who else shows the camera must hear of it
         self._show(config)
         self.changed.emit()
 
@@ -136,7 +145,12 @@ class TrainForm(QWidget):
         self.changed.emit()
 
     def suggest_out(self, folder: str | Path | None, name: str) -> None:
-        """Choose a file that is not there yet, in a folder or else among the documents."""
+        """Choose a file that is not there yet.
+
+        It comes to lie in the folder of models of the preferences, else in the one given, else
+        among the documents.
+        """
+        folder = preferences().models_folder or folder
         if folder is None:
             documents = QStandardPaths.StandardLocation.DocumentsLocation
             folder = QStandardPaths.writableLocation(documents) or Path.home()
@@ -164,6 +178,7 @@ class TrainForm(QWidget):
         self.ranges = {"photons": photons, "bg": background, "density_per_um2": density}
         self.more = QLabel()
         self.more.setWordWrap(True)
+        set_tone(self.more, Tone.MUTED)
         self.more.setToolTip("'Match to movie' estimates these too.")
         self.start = QComboBox()
         self.start.addItem("nearest shipped model", AUTO)

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
 from napari_dilatedloc.gui.camera_form import CameraForm
 from napari_dilatedloc.gui.match_view import MatchView
 from napari_dilatedloc.gui.status_line import StatusLine
+from napari_dilatedloc.gui.style import Tone, set_tone
 from napari_dilatedloc.gui.train_form import NOTHING, TrainForm
 from napari_dilatedloc.gui.train_plots import TrainPlots
 from napari_dilatedloc.gui.worker import State
@@ -38,7 +39,7 @@ class TrainPanel(QWidget):
         super().__init__(parent)
         self.note = QLabel(NOTE)
         self.note.setWordWrap(True)
-        self.note.setStyleSheet("color: #9aa0a8;")
+        set_tone(self.note, Tone.MUTED)
         self.camera = CameraForm()
         self.match_button = QPushButton()
         self.match_view = MatchView()

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QLabel, QWidget
 
-from napari_dilatedloc.gui.psf_layers import KEPT_COLOUR
-
 if TYPE_CHECKING:
     from napari_dilatedloc.gui.psf_job import ChosenPSF
     from napari_dilatedloc.psf.verdict import Verdict
 
-_MARKS = {"problem": ("✗", "#ff8a80"), "warning": ("!", "#ffb74d"), "ok": ("✓", KEPT_COLOUR)}
+_MARKS = {"problem": ("✗", "#e05a4a"), "warning": ("!", "#c98210"), "ok": ("✓", "#3aa356")}
+"""Signs and colours that can be told from a dark and from a light ground."""
 MOST_BEADS = 4
 """Beads whose reasons are listed; the layer over the stack names them all."""
 

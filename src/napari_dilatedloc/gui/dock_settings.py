@@ -1,0 +1,108 @@
+"""All fields of the dock as one `Settings`, and back."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_dilatedloc.config import LocalizeConfig, MovieSettings, Settings, save_settings
+from napari_dilatedloc.gui.command_line import localize_command, quoted, train_command
+from napari_dilatedloc.gui.preferences import config_folder, preferences
+from napari_dilatedloc.gui.train_form import default_settings
+
+if TYPE_CHECKING:
+    from napari_dilatedloc.gui.dock import DilatedLocDock
+
+
+def defaults() -> Settings:
+    """Settings of a fresh dock; the device is that of the preferences."""
+    device = preferences().device
+    training = default_settings()
+    if device != training.device:
+        training = training.model_copy(update={"device": device})
+    return Settings.model_validate(
+        {
+            "movie": MovieSettings(),
+            "camera": None,
+            **{name: getattr(Settings(), name) for name in ("psf", "model", "init")},
+            "localize": LocalizeConfig(device=device),
+            "training": training,
+        }
+    )
+
+
+def read_settings(dock: DilatedLocDock) -> Settings:
+    """Read all fields.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If fields contradict each other; the step with the trouble says so too.
+    """
+    return Settings(
+        movie=MovieSettings(pixel_size_nm=dock.movie_step.pixel_size_nm),
+        camera=dock.camera_box.camera,
+        psf=dock.psf_step.value(),
+        model=dock.model_step.model,
+        localize=dock.form.value(),
+        init=dock.train_step.form.init,
+        training=dock.train_step.form.value(),
+    )
+
+
+def apply_settings(dock: DilatedLocDock, settings: Settings) -> None:
+    """Show the sections that are stated; the others stay as they are."""
+    camera = settings.camera if settings.states("camera") else dock.camera_box.camera
+    if settings.states("model"):
+        dock.model_step.set_model(settings.model)
+    if settings.states("init"):
+        dock.train_step.form.set_init(settings.init)
+    if settings.states("training"):
+        dock.train_step.form.setValue(settings.stated_training)
+    # after the training, whose form shows its own camera
+    dock.camera_box.set_camera(camera)
+    if settings.states("psf"):
+        dock.psf_step.setValue(settings.psf)
+    if settings.states("localize"):
+        dock.form.setValue(settings.localize)
+    if settings.states("movie"):
+        dock.movie_step.set_pixel_size(settings.movie.pixel_size_nm)
+
+
+def localize_line(dock: DilatedLocDock) -> str:
+    """Command that localizes as the dock would.
+
+    Raises
+    ------
+    ValueError, OSError
+        If there is none, in one sentence, or its settings file cannot be written.
+    """
+    movie = dock.movie_step.movie
+    source = getattr(getattr(movie, "source", None), "path", None)
+    settings, preset = read_settings(dock), dock.camera_box.preset_path
+    _, wanted = localize_command(settings, source, Path(), preset)
+    file = Path() if wanted is None else _written(wanted)
+    return quoted(localize_command(settings, source, file, preset)[0])
+
+
+def train_line(dock: DilatedLocDock) -> str:
+    """Command that trains as the dock would.
+
+    Raises
+    ------
+    ValueError, OSError
+        If there is none, in one sentence, or its settings file cannot be written.
+    """
+    settings, out = read_settings(dock), dock.train_step.form.out
+    _, wanted = train_command(settings, out, Path())
+    return quoted(train_command(settings, out, _written(wanted))[0])
+
+
+def _written(settings: Settings) -> Path:
+    """File with these settings; named by them, so that equal commands share one."""
+    name = sha256(settings.model_dump_json(exclude_unset=True).encode()).hexdigest()[:12]
+    path = config_folder() / "commands" / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_settings(settings, path)
+    return path

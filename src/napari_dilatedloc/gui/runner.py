@@ -1,0 +1,182 @@
+"""Runs of the dock, one at a time: the worker's blocks become layers, figures and sentences."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from qtpy.QtCore import QObject, QTimer, Signal, Slot
+
+from napari_dilatedloc.config import CameraConfig, LocalizeConfig
+from napari_dilatedloc.gui.live import LiveResult
+from napari_dilatedloc.gui.localize_job import RunJudged, RunJudging, RunStarted, localize_job
+from napari_dilatedloc.gui.results_step import ResultsStep
+from napari_dilatedloc.gui.run import Asked, Run, WatchedRun
+from napari_dilatedloc.gui.run_panel import RunPanel
+from napari_dilatedloc.gui.watch_job import MovieGrew, watch_job
+from napari_dilatedloc.gui.worker import GeneratorWorker, Job, State
+
+REFRESH_INTERVAL_MS = 700
+_NOTHING_FOUND = "Done, but no molecule was found: try a lower threshold or another model."
+_JUDGING = "All frames are done; comparing their spots with the model's PSF…"
+
+
+class Runner(QObject):
+    """Starts runs, takes what they yield, and ends them cleanly.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    panel : RunPanel
+        Shows how far a run is; its buttons cancel it.
+    results : ResultsStep
+        Shows what came out.
+
+    Signals
+    -------
+    described : str, str
+        What the model of the new run is for, and reasons to doubt that it fits.
+    doubted : str
+        More such reasons, at the end.
+    """
+
+    described = Signal(str, str)
+    doubted = Signal(str)
+
+    def __init__(
+        self,
+        viewer: Any,
+        panel: RunPanel,
+        results: ResultsStep,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.run: Run | None = None
+        self.worker = GeneratorWorker(self)
+        self._viewer = viewer
+        self._panel = panel
+        self._results = results
+        self._over = Event()
+        self._timer = QTimer(self)
+        self._timer.setInterval(REFRESH_INTERVAL_MS)
+        self._timer.timeout.connect(self._refresh)
+        self.worker.state_changed.connect(panel.set_state)
+        self.worker.yielded.connect(self._on_yielded)
+        self.worker.failed.connect(panel.show_error)
+        self.worker.finished.connect(self._on_finished)
+        panel.cancel_clicked.connect(self.worker.cancel)
+        panel.over_clicked.connect(self.end_recording)
+
+    @property
+    def result(self) -> LiveResult | None:
+        """Table and layers of the last run."""
+        return None if self.run is None else self.run.result
+
+    def localize(self, asked: Asked) -> None:
+        """Localize a movie layer; the layers of the run before are hidden."""
+        run = Run(self._viewer, asked.movie, asked.pixel_size_nm)
+        job = partial(
+            localize_job, run.array, asked.pixel_size_nm, asked.model, asked.config, asked.camera
+        )
+        self._begin(run, job, "Loading the model…")
+
+    def watch(
+        self,
+        path: Path,
+        pixel_size_nm: float | None,
+        model: str,
+        config: LocalizeConfig,
+        camera: CameraConfig | None = None,
+    ) -> None:
+        """Localize what is being written into a folder or file; without frames of its own.
+
+        Parameters
+        ----------
+        path : Path
+            Folder of TIFF files, or the first file.
+        pixel_size_nm : float or None
+            Of the camera in the sample, nm; None: the model's.
+        model : str
+            Shipped name or path.
+        config : LocalizeConfig
+            Settings.
+        camera : CameraConfig, optional
+            That records; default: the model's.
+        """
+        self._over = Event()
+        job = partial(watch_job, path, pixel_size_nm, model, config, camera, self._over)
+        run = WatchedRun(self._viewer, path)
+        self._begin(run, job, f"Waiting for frames in {path.name}…")
+        self._panel.show_recording(True)
+
+    @Slot()
+    def end_recording(self) -> None:
+        """Do the frames that are there and end."""
+        if self.worker.state is State.RUNNING:
+            self._over.set()
+            self._panel.show_recording(False)
+            self._panel.show_status("The recording is over: the rest is being localized…")
+
+    @Slot()
+    def shut_down(self) -> None:
+        """Stop for good; what was found is kept (closing time)."""
+        self.worker.stop_and_wait()
+        self._timer.stop()
+
+    def _begin(self, run: Run, job: Job, status: str) -> None:
+        if self.result is not None:
+            self.result.hide()  # the new result comes to lie over the same movie
+        self.run = run
+        self.described.emit("", "")
+        self._results.show_run(run, running=True)
+        self.worker.start(job)
+        self._panel.show_status(status)
+        self._timer.start()
+
+    @Slot(list)
+    def _on_yielded(self, items: list[Any]) -> None:
+        run = self.run
+        if run is None:
+            return
+        for item in items:
+            if isinstance(item, MovieGrew):
+                if isinstance(run, WatchedRun):
+                    run.grow(item)
+            elif isinstance(item, RunStarted):
+                self.described.emit(run.begin(item), " ".join(item.doubts))
+                self._panel.show_status(f"Localizing on {item.device}.")
+            elif isinstance(item, RunJudging):
+                self._panel.show_status(_JUDGING)
+            elif isinstance(item, RunJudged):
+                self.doubted.emit(" ".join(item.doubts))
+            else:
+                had_none = run.result is None
+                run.take(item)
+                if had_none:
+                    self._results.show_run(run, running=True)
+        if run.total:
+            self._panel.show_progress(run.done, run.total, run.bar_text, run.figures())
+            self._results.show_summary(run)
+
+    @Slot()
+    def _refresh(self) -> None:
+        if self.result is not None:
+            self.result.refresh()
+
+    @Slot()
+    def _on_finished(self) -> None:
+        self._timer.stop()
+        self._panel.show_recording(False)
+        run = self.run
+        if run is None:
+            return
+        run.finish()
+        self._results.show_run(run, running=False)
+        if self.worker.state is State.FAILED:
+            self._panel.add_error(run.kept())
+        elif self.worker.state is State.DONE or run.complete:
+            self._panel.show_status(run.conclusion() if run.localizations else _NOTHING_FOUND)
+        else:
+            self._panel.show_status(f"Cancelled. {run.kept()}".strip())
