@@ -353,9 +353,6 @@ class DilatedLocDock(QWidget):
 
     def _shut_down(self) -> None:
         """Stop the workers, keep what they found, and let go of the viewer."""
-        if self._main_window is not None:
-            self._main_window.removeEventFilter(self)
-            self._main_window = None
         self.runner.shut_down()
         self.results.shut_down()
         self.localize_step.shut_down()
@@ -363,3 +360,6 @@ class DilatedLocDock(QWidget):
         self.train_step.shut_down()
         self.movie_step.disconnect_viewer()
         self._viewer.events.theme.disconnect(self._paint)
+        if self._main_window is not None:  # last: a worker that stops looks for the window again
+            self._main_window.removeEventFilter(self)
+            self._main_window = None
