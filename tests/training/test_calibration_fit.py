@@ -6,7 +6,7 @@ import torch
 
 from napari_dilatedloc.camera import build_camera
 from napari_dilatedloc.config import CalibrationConfig, SimulationConfig
-from napari_dilatedloc.network.output import without_pull
+from napari_dilatedloc.network.output import stretched, without_pull
 from napari_dilatedloc.table import Emitters, Localizations
 from napari_dilatedloc.training.accuracy import model_psf
 from napari_dilatedloc.training.calibration import (
@@ -14,6 +14,7 @@ from napari_dilatedloc.training.calibration import (
     calibration_of,
     calibration_simulation,
     fit_calibration,
+    power_of,
     pull_of,
 )
 from napari_dilatedloc.training.pairs import Localized, Pairs, joined, localize_simulated, pair_up
@@ -110,6 +111,20 @@ def test_a_few_wrong_pairings_do_not_rule():
     assert factors.sigma_z == pytest.approx(1.0, rel=0.06)
     changed = calibration_of(Pairs(**{**vars(pairs), "error_z_nm": wrong}))
     assert changed.sigma_z == pytest.approx(factors.sigma_z, rel=0.04)
+
+
+def test_error_bars_that_differ_too_little_are_stretched():
+    rng = np.random.default_rng(4)
+    pairs = made_pairs(n=8000, pull=0.0)
+    actual = 0.15 * (pairs.sigma_x / 0.1) ** 1.5  # the network says sigma_x
+    changed = Pairs(**{**vars(pairs), "error_x": rng.normal(size=8000) * actual})
+    assert power_of(changed.sigma_x, changed.error_x) == pytest.approx(1.5, abs=0.06)
+    assert power_of(np.ones(500), rng.normal(size=500)) == 1.0
+    factors = calibration_of(changed)
+    bars = stretched(torch.as_tensor(changed.sigma_x), factors.sigma_x, factors.power_x, 0.1)
+    scores = changed.error_x / bars.numpy()
+    for part in np.array_split(np.argsort(changed.sigma_x), 5):
+        assert np.mean(scores[part] ** 2) == pytest.approx(1.0, abs=0.12)
 
 
 def test_too_few_pairs_change_nothing():

@@ -17,9 +17,10 @@ from napari_dilatedloc.table import Emitters, Localizations
 from napari_dilatedloc.training import trainer
 from napari_dilatedloc.training.isolated import IsolatedAccuracy
 from napari_dilatedloc.training.pause import Pause
+from napari_dilatedloc.training.places import checkpoint_path
 from napari_dilatedloc.training.state import CheckpointError
 from napari_dilatedloc.training.targets import make_targets
-from napari_dilatedloc.training.trainer import TrainingError, checkpoint_path, train
+from napari_dilatedloc.training.trainer import TrainingError, train
 
 PSF = GaussianPSF(GaussianPSFConfig(roi_size=15))
 CONFIG = TrainingConfig(

@@ -100,8 +100,8 @@ def train(
 def _base(config: Path | None, resumed: Path | None) -> TrainingConfig:
     """Settings before the command line's: those of a run to resume, of a file, or the defaults."""
     from napari_dilatedloc.config import TrainingConfig, load_yaml
+    from napari_dilatedloc.training.places import checkpoint_path
     from napari_dilatedloc.training.state import read_settings
-    from napari_dilatedloc.training.trainer import checkpoint_path
 
     stated: TrainingConfig = load_yaml(TrainingConfig, config) if config else TrainingConfig()
     if resumed is None:
@@ -174,7 +174,7 @@ def _follow(steps: Iterator[TrainingStep]) -> None:
 def _conclude(out: Path, as_json: bool, *, stopped: bool) -> None:
     """Show what the model file says of itself; end as interrupted if the run was."""
     from napari_dilatedloc.network.shipped import read_info
-    from napari_dilatedloc.training.trainer import checkpoint_path
+    from napari_dilatedloc.training.places import checkpoint_path
 
     if stopped and checkpoint_path(out).exists():
         say("stopped; the same command with --resume goes on from here")

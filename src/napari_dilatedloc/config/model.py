@@ -26,14 +26,18 @@ class ScalingConfig(Config):
 class CalibrationConfig(Config):
     """What makes a network's positions, photons and error bars true on average.
 
-    Each applies to what the network says: ``sigma_x`` is multiplied by the factor of that name,
-    photons by ``photons``. They are fitted after training (`training.calibration`).
+    Each applies to what the network says: ``sigma_x`` is multiplied by the factor of that name
+    and stretched by ``power_x``, photons are multiplied by ``photons``. They are fitted after
+    training (`training.calibration`).
     """
 
     sigma_x: float = Field(1.0, gt=0, description="factor on the predicted error of x")
     sigma_y: float = Field(1.0, gt=0, description="factor on the predicted error of y")
     sigma_z: float = Field(1.0, gt=0, description="factor on the predicted error of z")
     sigma_photons: float = Field(1.0, gt=0, description="factor on the predicted photon error")
+    power_x: float = Field(1.0, gt=0, description="power of the predicted error of x")
+    power_y: float = Field(1.0, gt=0, description="power of the predicted error of y")
+    power_z: float = Field(1.0, gt=0, description="power of the predicted error of z")
     photons: float = Field(1.0, gt=0, description="factor on the photons")
     pull_per_px2: float = Field(
         0.0,

@@ -33,9 +33,7 @@ _NONE = "No result yet."
 _NO_RUN = "There are no localizations yet: run Localize first."
 _RUNNING = "Wait until the run has ended, or cancel it."
 _WRITING = "Wait until the table is written."
-_EXPORT_USE = (
-    "Writes the table: ThunderSTORM CSV, Picasso HDF5, Parquet, or ours, which is exact."
-)
+_EXPORT_USE = "Writes the table: ThunderSTORM CSV, Picasso HDF5, Parquet, or ours, which is exact."
 
 
 class ResultsStep(QWidget):

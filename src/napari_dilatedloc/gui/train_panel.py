@@ -29,6 +29,10 @@ MATCH_USE = (
 )
 TRAIN_USE = "Trains with simulated movies of your PSF and camera; the best model is kept."
 STOP_USE = "Ends after the step at hand; the best model so far is kept."
+RESUME_USE = (
+    "Goes on with the training of '{name}' where it stopped, with the settings and for the length "
+    "it was begun with."
+)
 PAUSE_USE = "Lets the computer do something else meanwhile; the time does not count."
 
 
@@ -45,6 +49,7 @@ class TrainPanel(QWidget):
         self.match_view = MatchView()
         self.form = TrainForm(self.camera)
         self.train_button = QPushButton()
+        self.resume_button = QPushButton("Resume")
         self.pause_button = QPushButton()
         self.bar = QProgressBar()
         self.figures = QLabel()
@@ -93,7 +98,12 @@ class TrainPanel(QWidget):
         self.accuracy.setText(said)
         self.accuracy.setVisible(bool(said))
 
-    _match_trouble = _train_trouble = ""
+    def set_resumable(self, name: str) -> None:
+        """Offer to go on with the training of a model file; with "" there is none."""
+        self._resumable = name
+        self._update_buttons()
+
+    _match_trouble = _train_trouble = _resumable = ""
 
     def _update_buttons(self) -> None:
         for button, task, start, use in (
@@ -112,6 +122,8 @@ class TrainPanel(QWidget):
             button.setText(start)
             button.setEnabled(not why)
             button.setToolTip(why or use)
+        self.resume_button.setVisible(bool(self._resumable) and not self._state.busy)
+        self.resume_button.setToolTip(RESUME_USE.format(name=self._resumable))
         training = self._state is State.RUNNING and self._task == "train"
         self.pause_button.setVisible(training)
         self.pause_button.setText("Go on" if self._paused else "Pause")
@@ -131,6 +143,7 @@ class TrainPanel(QWidget):
             column.addWidget(widget)
         row = QHBoxLayout()
         row.addWidget(self.train_button, 2)
+        row.addWidget(self.resume_button, 1)
         row.addWidget(self.pause_button, 1)
         column.addLayout(row)
         for widget in (self.bar, self.figures, self.accuracy, self.plots, self.status):

@@ -12,11 +12,12 @@ from qtpy.QtWidgets import QScrollArea, QWidget
 from napari_dilatedloc.gui.layers import movie_array
 from napari_dilatedloc.gui.match_job import Matched, match_job
 from napari_dilatedloc.gui.run import duration
-from napari_dilatedloc.gui.train_job import TrainingStarted, train_job
+from napari_dilatedloc.gui.train_job import RemotePause, train_job
 from napari_dilatedloc.gui.train_panel import TrainPanel
 from napari_dilatedloc.gui.training_log import TrainingLog
 from napari_dilatedloc.gui.worker import GeneratorWorker, State
-from napari_dilatedloc.training.pause import Pause
+from napari_dilatedloc.training.child import TrainingStarted
+from napari_dilatedloc.training.places import checkpoint_path
 
 if TYPE_CHECKING:
     from napari_dilatedloc.gui.psf_job import ChosenPSF
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 PLOT_INTERVAL_MS = 2000
 _NO_PSF = "Choose a PSF first, in the step 'PSF' above."
 _NOTHING_KEPT = "Stopped before the first check of the accuracy: there is no model yet."
+_GO_ON = (
+    "{name} is there already: 'Resume' goes on with it; choose another name under 'Save as' to "
+    "train anew."
+)
+_RESUME = " 'Resume' goes on from there."
 
 
 class TrainStep(TrainPanel):
@@ -44,8 +50,8 @@ class TrainStep(TrainPanel):
         self._pixel_size_nm: float | None = None
         self._movie_trouble = ""
         self._task = ""
-        self._pause = Pause()
-        self._out = Path()
+        self._pause = RemotePause()
+        self._out, self._resumed = Path(), False
         self._suggested = Path()
         self._began_with = ""
         self.log = TrainingLog()
@@ -98,14 +104,25 @@ class TrainStep(TrainPanel):
         if self._train_trouble or self._chosen is None:
             self.status.show_error(self._train_trouble)
             return
-        self._pause, self._out, self.log = Pause(), self.form.out, TrainingLog()
-        self._drawn = None
+        self._begin_training("Preparing: the PSF is compiled, test movies are simulated…")
+
+    @Slot()
+    def resume(self) -> None:
+        """Go on with the training whose model file is chosen."""
+        if self.worker.state.busy or not self._resumable_name():
+            return
+        self._begin_training("Preparing to go on where it stopped…", resume=True)
+
+    def _begin_training(self, said: str, *, resume: bool = False) -> None:
+        self._pause, self._out, self.log = RemotePause(), self.form.out, TrainingLog()
+        self._drawn, self._resumed, self._began_with = None, resume, ""
         self.plots.hide()
         self.show_accuracy("")
         config, init = self.form.value(), self.form.init
-        job = partial(train_job, config, self._chosen.psf, self._out, init, self._pause)
+        psf = None if self._chosen is None else self._chosen.psf
+        job = partial(train_job, config, psf, self._out, init, self._pause, resume=resume)
         self._start("train", job)
-        self.begin("Preparing: the PSF is compiled, test movies are simulated…")
+        self.begin(said)
         self._plot_timer.start()
 
     @Slot()
@@ -122,12 +139,14 @@ class TrainStep(TrainPanel):
     def shut_down(self) -> None:
         """Stop the worker (closing time)."""
         self._plot_timer.stop()
+        self._pause.hasten()
         self.worker.stop_and_wait()
         self.match_view.shut_down()
 
     def _connect(self) -> None:
         self.match_button.clicked.connect(self.match)
         self.train_button.clicked.connect(self.train)
+        self.resume_button.clicked.connect(self.resume)
         self.pause_button.clicked.connect(self.toggle_pause)
         self.form.changed.connect(self._update)
         self.worker.state_changed.connect(self._update)
@@ -149,9 +168,7 @@ class TrainStep(TrainPanel):
             elif isinstance(item, Matched):
                 self._on_matched(item)
             elif isinstance(item, TrainingStarted):
-                self._began_with = item.start or ""
-                start = f"the weights of {item.start}" if item.start else "nothing"
-                self.status.show_status(f"Training from {start}.")
+                self._on_started(item)
             else:
                 self.log.add(item)
                 if item.note:
@@ -161,6 +178,11 @@ class TrainStep(TrainPanel):
             if self.log.finishing:
                 self.bar.setRange(0, 0)
             self.show_accuracy(self.log.accuracy(ended=False))
+
+    def _on_started(self, started: TrainingStarted) -> None:
+        self._began_with = started.start or ""
+        start = f"from the weights of {started.start}" if started.start else "from nothing"
+        self.status.show_status(f"Training {'goes on' if started.resumed else start}.")
 
     def _on_matched(self, matched: Matched) -> None:
         self.form.setValue(matched.config)
@@ -201,41 +223,57 @@ class TrainStep(TrainPanel):
         elif self.worker.state is State.DONE:
             self.status.show_status("Matched: the fields are filled in.")
         self._task = ""
-        self._suggest()
+        self._suggest(anew=self.worker.state is State.DONE)
         self._update()
 
     def _conclude(self) -> None:
         """Say how it ended, and hand the new model on."""
-        kept = self.log.best is not None and self._out.exists()
-        self.show_accuracy(self.log.accuracy())
         state = self.worker.state
+        gone_on = self._resumed and state is not State.FAILED
+        ours = gone_on or self.log.last is not None  # else it failed before it wrote anything
+        kept = ours and self._out.exists()
+        self.show_accuracy(self.log.accuracy())
         if kept:
             self.trained.emit(str(self._out))
         if state is State.FAILED:
             return
+        resume = _RESUME if self._resumable_name() and state is State.CANCELLED else ""
         if not kept:
-            self.status.show_status(_NOTHING_KEPT)
+            self.status.show_status(f"{_NOTHING_KEPT}{resume}")
             return
-        seconds = self.log.last.seconds if self.log.last is not None else 0.0
         how = "Stopped" if state is State.CANCELLED else "Done"
-        said = f"{how} after {duration(seconds)}: {self._out.name} is saved and chosen above."
-        if not self.log.gained:
+        if self.log.last is not None:
+            how += f" after {duration(self.log.last.seconds)}"
+        said = f"{how}: {self._out.name} is saved and chosen above."
+        if self.log.best is not None and not self.log.gained:
             begun = Path(self._began_with).stem
             said += f" It is no better than what it began with: train longer, or use {begun}."
-        self.status.show_status(said)
+        self.status.show_status(f"{said}{resume}")
 
-    def _suggest(self) -> None:
-        """Suggest a file beside the movie, unless the user's choice can be used."""
-        if self.form.out != self._suggested and not self.form.out.exists():
+    def _suggest(self, *, anew: bool = False) -> None:
+        """Suggest a file beside the movie, unless the user's choice can be used or gone on with."""
+        out = self.form.out
+        going_on = self._resumable_name() and (out.exists() or out == self._out)
+        if self.worker.state.busy or (going_on and not anew):
+            return
+        if out != self._suggested and not out.exists():
             return
         source = getattr(getattr(self._movie, "source", None), "path", None)
         name = "model" if self._chosen is None else self._chosen.name
         self.form.suggest_out(Path(source).parent if source else None, f"{name}-tuned")
         self._suggested = self.form.out
 
+    def _resumable_name(self) -> str:
+        """Name of the chosen file if its training can go on; else empty."""
+        out = self.form.out
+        return out.name if out.name and checkpoint_path(out).exists() else ""
+
     @Slot()
     def _update(self) -> None:
         no_psf = _NO_PSF if self._chosen is None else ""
-        train = no_psf or self.form.trouble
+        train, name = no_psf or self.form.trouble, self._resumable_name()
+        if name and self.form.out.exists():
+            train = _GO_ON.format(name=name)
         self.set_troubles(self._movie_trouble or no_psf or self.form.settings_trouble, train)
+        self.set_resumable(name)
         self.show_state(self.worker.state, self._task, paused=self._pause.is_set())

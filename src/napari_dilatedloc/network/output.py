@@ -25,6 +25,7 @@ CHANNELS = (
 )
 REACH_PX = 1.5  # how far from its centre a pixel may place a localization
 MAX_PULL = 0.9
+UNIT_PX, UNIT_NM = 0.1, 25.0  # usual standard deviations, lateral and axial; see `stretched`
 SIGMA_FLOOR_PX = 0.005
 SIGMA_FLOOR = 0.001  # of z and photons, in units of their scales
 
@@ -94,11 +95,34 @@ def calibrate(prediction: Prediction, calibration: CalibrationConfig) -> Predict
         x=without_pull(prediction.x, prediction.sigma_x, calibration.pull_per_px2),
         y=without_pull(prediction.y, prediction.sigma_y, calibration.pull_per_px2),
         photons=prediction.photons * calibration.photons,
-        sigma_x=prediction.sigma_x * calibration.sigma_x,
-        sigma_y=prediction.sigma_y * calibration.sigma_y,
-        sigma_z_nm=prediction.sigma_z_nm * calibration.sigma_z,
+        sigma_x=stretched(prediction.sigma_x, calibration.sigma_x, calibration.power_x, UNIT_PX),
+        sigma_y=stretched(prediction.sigma_y, calibration.sigma_y, calibration.power_y, UNIT_PX),
+        sigma_z_nm=stretched(
+            prediction.sigma_z_nm, calibration.sigma_z, calibration.power_z, UNIT_NM
+        ),
         sigma_photons=prediction.sigma_photons * calibration.sigma_photons,
     )
+
+
+def stretched(sigma: Tensor, factor: float, power: float, unit: float) -> Tensor:
+    """Error bars that are true for sure and for unsure molecules alike.
+
+    A network of few training hours makes too little of the difference between them: errors of
+    molecules it is sure of are smaller than predicted, those of the others larger. So the
+    predicted standard deviation s becomes ``factor * s * (s / unit)^(power - 1)``.
+
+    Parameters
+    ----------
+    sigma : Tensor
+        Predicted standard deviations.
+    factor, power : float
+        Of the calibration; with a power of 1 all are multiplied by the factor.
+    unit : float
+        Where the factor applies as it stands, in the unit of `sigma`.
+    """
+    if power == 1:
+        return sigma * factor
+    return factor * sigma * (sigma / unit) ** (power - 1)
 
 
 def without_pull(offset: Tensor, sigma: Tensor, pull_per_px2: float) -> Tensor:

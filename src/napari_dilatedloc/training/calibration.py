@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from napari_dilatedloc.config import CalibrationConfig, SimulationConfig
 from napari_dilatedloc.evaluation import evaluate
 from napari_dilatedloc.network.checkpoint import Model
-from napari_dilatedloc.network.output import without_pull
+from napari_dilatedloc.network.output import UNIT_NM, UNIT_PX, stretched, without_pull
 from napari_dilatedloc.simulation.simulator import Simulator
 from napari_dilatedloc.training.pairs import Localized, Pairs, joined, localize_simulated, pair_up
 
@@ -22,8 +22,14 @@ OUTLIER = 5.0  # z-scores beyond it are taken as this
 EMITTERS = 6000
 MAX_FRAMES = 600
 FEWEST = 100  # pairs; with less a factor says nothing
+GROUPS = 10
+LEAST_RANGE = 0.3  # of the logarithm of predicted errors, to tell a power from
+POWERS = (0.7, 2.0)  # within which that of error bars is kept
 PULLS = (-20.0, 60.0)  # per px^2, between which it is looked for
 THRESHOLDS = tuple(step / 20 for step in range(4, 16))  # 0.2 to 0.75
+
+
+Floats64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -88,12 +94,12 @@ def best_threshold(data: Localized, pixel_size_nm: float, min_photons: float) ->
 
 
 def calibration_of(pairs: Pairs) -> CalibrationConfig:
-    """Factors that make photons right in the sum and z-scores have a mean square of one.
+    """What makes photons right in the sum, and z-scores have a mean square of one.
 
-    Photons and the pull to pixel centres come first; errors are those after their correction. A
-    localization that was paired with another molecule than its own has a z-score of any size and
-    would rule a mean square, so those beyond 5 count as 5: of a normal distribution that takes
-    off nothing.
+    Photons and the pull to pixel centres come first; errors are those after their correction. Then
+    the powers of the predicted errors (`power_of`), then their factors. A localization that was
+    paired with another molecule than its own has a z-score of any size and would rule a mean
+    square, so those beyond 5 count as 5: of a normal distribution that takes off nothing.
 
     With fewer than 100 pairs nothing is changed.
     """
@@ -103,11 +109,33 @@ def calibration_of(pairs: Pairs) -> CalibrationConfig:
     pairs = _released(pairs, pull).only_found()
     found = pairs.photons + pairs.error_photons
     photons = float(pairs.photons.sum() / found.sum())
-    scores = {name: pairs.z_scores(name) for name in ("x", "y", "z_nm")}
-    scores["photons"] = (photons * found - pairs.photons) / pairs.sigma_photons
-    factors = {name.removesuffix("_nm"): _spread(values) for name, values in scores.items()}
-    sigmas = {f"sigma_{name}": value for name, value in factors.items()}
-    return CalibrationConfig(photons=photons, pull_per_px2=pull, **sigmas)
+    fitted = {"sigma_photons": _spread((photons * found - pairs.photons) / pairs.sigma_photons)}
+    for axis, name, unit in (("x", "x", UNIT_PX), ("y", "y", UNIT_PX), ("z", "z_nm", UNIT_NM)):
+        sigma, error = getattr(pairs, f"sigma_{name}"), getattr(pairs, f"error_{name}")
+        power = power_of(sigma, error)
+        bars = stretched(torch.as_tensor(sigma), 1.0, power, unit).numpy()
+        fitted |= {f"power_{axis}": power, f"sigma_{axis}": _spread(error / bars)}
+    return CalibrationConfig(photons=photons, pull_per_px2=pull, **fitted)
+
+
+def power_of(sigma: Floats64, error: Floats64) -> float:
+    """Power of predicted standard deviations to which the actual errors rise.
+
+    It is the slope of a line through the logarithms of predicted and actual error in ten equally
+    large groups of rising prediction. The actual error of a group is the one that 68.3% of it do
+    not exceed, which wrong pairings do not rule. 1 where the predictions hardly differ.
+
+    Parameters
+    ----------
+    sigma, error : ndarray (N,)
+        In one unit, at least `FEWEST`.
+    """
+    groups = [group for group in np.array_split(np.argsort(sigma), GROUPS) if len(group)]
+    predicted = np.log([np.median(sigma[group]) for group in groups])
+    actual = np.log([max(np.quantile(np.abs(error[group]), 0.683), 1e-12) for group in groups])
+    if predicted[-1] - predicted[0] < LEAST_RANGE:
+        return 1.0
+    return float(np.clip(np.polyfit(predicted, actual, 1)[0], *POWERS))
 
 
 def pull_of(pairs: Pairs) -> float:
@@ -153,6 +181,6 @@ def _released(pairs: Pairs, pull: float) -> Pairs:
     return replace(pairs, **changed)
 
 
-def _spread(z_scores: NDArray[np.float64]) -> float:
+def _spread(z_scores: Floats64) -> float:
     """Root mean square of z-scores whose tails were cut."""
     return float(np.sqrt(np.mean(np.clip(z_scores, -OUTLIER, OUTLIER) ** 2)))

@@ -31,6 +31,7 @@ from napari_dilatedloc.training.guard import Guard
 from napari_dilatedloc.training.isolated import IsolatedAccuracy
 from napari_dilatedloc.training.loss import loss_terms
 from napari_dilatedloc.training.pause import Pause
+from napari_dilatedloc.training.places import checkpoint_path
 from napari_dilatedloc.training.schedule import batch_size, learning_rate, patch_px
 from napari_dilatedloc.training.start import adapted, fresh_network
 from napari_dilatedloc.training.state import (
@@ -56,11 +57,6 @@ class _Stopped(Exception):
 
 class TrainingError(RuntimeError):
     """A run that cannot go on; the message is one sentence."""
-
-
-def checkpoint_path(out: Path) -> Path:
-    """Where a run that writes the model file `out` keeps its state."""
-    return out.with_suffix(".checkpoint.safetensors")
 
 
 def train(
