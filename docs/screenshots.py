@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from qtpy.QtWidgets import QApplication
 
+from napari_dilatedloc.gui.colours import ColourBy
 from napari_dilatedloc.gui.dock import DilatedLocDock
 from napari_dilatedloc.psf.build import build_psf
 from napari_dilatedloc.psf.presets import PRESETS
@@ -91,7 +92,7 @@ def take_dock() -> None:
     save(viewer, "dock-running.png")
     wait_until(lambda: not dock.worker.state.busy)
     viewer.dims.set_current_step(0, FRAME)
-    dock.results.colour.setCurrentIndex(dock.results.colour.findText("z"))
+    dock.results.colour.setCurrentIndex(dock.results.colour.findData(ColourBy.Z))
     settle(3.0)
     save(viewer, "dock.png")
     viewer.close()

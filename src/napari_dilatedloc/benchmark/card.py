@@ -87,8 +87,8 @@ def _calibration(info: ModelInfo) -> str:
     return (
         f"Calibration in the file: factors {c.sigma_x:.3f}, {c.sigma_y:.3f}, {c.sigma_z:.3f}, "
         f"{c.sigma_photons:.3f} on the predicted errors of x, y, z and photons, powers "
-        f"{c.power_x:.2f}, {c.power_y:.2f}, {c.power_z:.2f} on those of x, y, z; {c.photons:.3f} on "
-        f"the photons; pull to pixel centres {c.pull_per_px2:.1f} per px^2."
+        f"{c.power_x:.2f}, {c.power_y:.2f}, {c.power_z:.2f} on those of x, y, z; {c.photons:.3f} "
+        f"on the photons; pull to pixel centres {c.pull_per_px2:.1f} per px^2."
     )
 
 
