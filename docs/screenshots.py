@@ -104,7 +104,7 @@ def take_train() -> None:
     viewer.open_sample("napari-dilatedloc", "blinking")
     dock = open_dock(viewer)
     step = dock.train_step
-    dock.steps.psf.expand()  # loads the PSF
+    dock.psf_step.choose_preset("astigmatism")
     wait_until(lambda: dock.psf_step.chosen is not None)
     for box in dock.steps.boxes:
         box.collapse()
