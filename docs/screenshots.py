@@ -92,7 +92,9 @@ def take_dock() -> None:
     save(viewer, "dock-running.png")
     wait_until(lambda: not dock.worker.state.busy)
     viewer.dims.set_current_step(0, FRAME)
-    dock.results.colour.setCurrentIndex(dock.results.colour.findData(ColourBy.Z))
+    colour = dock.results.colour
+    colour.setCurrentIndex(colour.findData(ColourBy.Z))
+    colour.activated.emit(colour.currentIndex())
     settle(3.0)
     save(viewer, "dock.png")
     viewer.close()

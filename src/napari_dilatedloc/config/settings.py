@@ -132,7 +132,7 @@ def save_settings(settings: Settings, path: str | Path) -> None:
     """Write the stated sections as YAML that `load_settings` reads back.
 
     Of a training what was left at its default is left out, because fine-tuning chooses another
-    length and rate where none was stated; and so is the camera where it has a section.
+    length and warm-up where none was stated; and so is the camera where it has a section.
     """
     values = settings.model_dump(mode="json", exclude={"training"})
     stated = {name: value for name, value in values.items() if settings.states(name)}
