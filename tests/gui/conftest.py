@@ -80,3 +80,16 @@ def movie() -> np.ndarray:
     frames[:, 10:13, 20:23] += 300
     frames[:, 18:21, 4:7] += 400
     return frames
+
+
+@pytest.fixture
+def movie_viewer(make_napari_viewer_proxy):
+    """Viewer with a layer "movie": 20 empty frames of 20 x 30 px of 100 nm."""
+    made = make_napari_viewer_proxy()
+    made.add_image(
+        np.zeros((20, 20, 30), np.uint16),
+        name="movie",
+        scale=(1, 100, 100),
+        units=("pixel", "nm", "nm"),
+    )
+    return made

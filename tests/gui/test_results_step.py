@@ -56,15 +56,8 @@ def test_a_stopped_export_leaves_no_file(tmp_path):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    made = make_napari_viewer_proxy()
-    made.add_image(
-        np.zeros((20, 20, 20), np.uint16),
-        name="movie",
-        scale=(1, 100, 100),
-        units=("pixel", "nm", "nm"),
-    )
-    return made
+def viewer(movie_viewer):
+    return movie_viewer
 
 
 @pytest.fixture

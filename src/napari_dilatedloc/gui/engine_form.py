@@ -95,7 +95,8 @@ class EngineForm(QWidget):
         self.tile_size.setSingleStep(64)
         self.tile_size.setToolTip(
             "Longest side of the pieces that large frames are cut into, px; at least 64. The "
-            "result does not depend on it; smaller ones need less memory."
+            "result does not depend on it; with smaller ones it needs less memory "
+            "and Cancel answers sooner."
         )
 
     @Slot()

@@ -12,7 +12,7 @@ from napari_dilatedloc.gui.worker import State
 
 START_TEXT = "Localize"
 _START_USE = "Finds the molecules of every frame."
-_CANCEL_USE = "Stops within a second; what was found so far is kept."
+_CANCEL_USE = "Stops after the frames at hand; what was found so far is kept."
 
 
 class RunPanel(QWidget):

@@ -187,6 +187,7 @@ def _reports(process: Process, stop: Event) -> Iterator[TrainingStarted | Traini
 
 
 def _next_report(process: Process) -> Any:
+    """Next thing told; a pickle, but of our own process, which nobody else can write to."""
     if process.stdout is None:
         raise EOFError
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_dilatedloc.config import ModelInfo
 from napari_dilatedloc.evaluation import match
-from napari_dilatedloc.network.decode import decode
+from napari_dilatedloc.network.decode import decode, decoded_table
 from napari_dilatedloc.network.output import normalize
 from napari_dilatedloc.table import Emitters, Localizations
 
@@ -88,8 +88,7 @@ def read_out(raw: Tensor, info: ModelInfo, channels: tuple[str, ...]) -> Localiz
         scaling=info.scaling,
         calibration=info.calibration,
     )
-    names = {field.name for field in fields(found)} - {"row", "col"}
-    return Localizations(**{name: getattr(found, name).cpu().numpy() for name in names})
+    return decoded_table(found)
 
 
 def compare(found: Localizations, expected: Localizations, pixel_size_nm: float) -> Agreement:

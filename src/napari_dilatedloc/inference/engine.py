@@ -4,7 +4,8 @@ Speed relative to ``exact`` and share of the fastest 3x3 convolution of the mach
 network on one core of a CPU with AVX512-BF16 (AMD Zen 4), for 16 frames of 64 px and 8 of 128 px;
 and how far localizations lie from those of ``exact`` in 160 to 240 frames of the standard test of
 each shipped model: largest rms along x or y, along z, largest share that only one has
-(`agreement`). Shares in brackets; ``compiled`` was timed on another occasion.
+(`agreement`; before positions were averaged over neighbouring pixels). Shares in brackets;
+``compiled`` was timed on another occasion.
 
 =========  =========  ============  ============  =======  =======  ============
 engine     precision  speed 64 px   speed 128 px  rms x,y  rms z    only one has

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from napari_dilatedloc.config import CalibrationConfig, ScalingConfig
 from napari_dilatedloc.network.output import Prediction, activate, calibrate
+from napari_dilatedloc.table import Localizations
 
 SEED_PROB = 0.1  # pixels below it never start a localization
 SECOND_PROB = 0.6  # a pixel beside a brighter one is a molecule of its own from here on
@@ -179,6 +180,12 @@ def averaged(around: Prediction, shares: Tensor) -> Prediction:
     x, y, z_nm = ((weights * place).sum(1) for place in places)
     own = {field.name: getattr(around, field.name)[:, 0] for field in fields(Prediction)}
     return Prediction(**{**own, "x": x, "y": y, "z_nm": z_nm})
+
+
+def decoded_table(found: Decoded) -> Localizations:
+    """Columns on the host, frames and pixels as in `found`; for small results, as it waits."""
+    names = Localizations.column_names()
+    return Localizations(**{name: getattr(found, name).cpu().numpy() for name in names})
 
 
 def _decoded(peaks: Peaks, at: Prediction) -> Decoded:

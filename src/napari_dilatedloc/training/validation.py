@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from napari_dilatedloc.camera import Camera
 from napari_dilatedloc.config import CalibrationConfig, ScalingConfig
 from napari_dilatedloc.evaluation import Evaluation, evaluate
-from napari_dilatedloc.network.decode import decode
+from napari_dilatedloc.network.decode import decode, decoded_table
 from napari_dilatedloc.network.output import normalize
 from napari_dilatedloc.network.registry import as_network
 from napari_dilatedloc.simulation.simulator import Simulator, to_table
@@ -90,8 +90,8 @@ def predict(
             scaling=scaling,
             calibration=factors,
         )
-        columns = {name: getattr(d, name).cpu().numpy() for name in Localizations.column_names()}
-        parts.append(Localizations(**{**columns, "frame": columns["frame"] + i * len(raw)}))
+        found = decoded_table(d)
+        parts.append(replace(found, frame=found.frame + i * len(raw)))
     return Localizations.concatenate(parts)
 
 
