@@ -9,6 +9,7 @@ import torch
 
 from napari_dilatedloc.inference import pieces, reader
 from napari_dilatedloc.inference.reader import ReadRequest, read_blocks
+from napari_dilatedloc.io import frames
 from napari_dilatedloc.io.frames import FrameStack
 from napari_dilatedloc.io.movie import MovieError, open_movie
 
@@ -236,6 +237,46 @@ def test_an_array_that_was_worked_on_is_taken_as_it_is(files):
     assert reader.frames_behind(brighter) is brighter
     (block,) = blocks_of(brighter[3:9], (0, 6), 64, reach=0)
     np.testing.assert_array_equal(block.frames[:6], movie[3:9] + 1)
+
+
+@pytest.mark.parametrize("end", ["whole", "early"])
+def test_a_file_is_opened_once_a_run_and_closed(files, monkeypatch, end):
+    folder, _ = files
+    opened, closed = [], []
+    real_open, real_close = frames._open, frames.os.close
+
+    def open_(path):
+        opened.append(real_open(path))
+        return opened[-1]
+
+    def close(file):
+        closed.append(file)
+        real_close(file)
+
+    movie = open_movie(folder / "plain.tif").data
+    monkeypatch.setattr(frames, "_open", open_)
+    monkeypatch.setattr(frames.os, "close", close)
+    blocks = blocks_of(movie, (0, 23), 4, reach=1)
+    next(blocks)
+    if end == "early":
+        blocks.close()
+    else:
+        list(blocks)
+    assert len(opened) == 1
+    assert closed.count(opened[0]) == 1
+
+
+def test_the_file_read_last_stays_open(files):
+    folder, _ = files
+    kept = frames.KeptOpen()
+    with kept(folder / "plain.tif") as first, kept(folder / "plain.tif") as again:
+        assert first == again
+    with kept(folder / "coded.tif"):
+        assert kept._path == folder / "coded.tif"
+    kept.close()
+    kept.close()
+    with pytest.raises(OSError, match="descriptor"):
+        frames.os.fstat(first)
 
 
 def test_a_file_that_ends_early_is_one_sentence(files):

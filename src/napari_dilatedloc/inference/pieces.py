@@ -69,9 +69,13 @@ class Repeated:
 
 @dataclass(frozen=True)
 class OnDisk:
-    """Frames low to high of files, read when they are poured, by several threads."""
+    """Frames low to high of files, read when they are poured, by several threads.
+
+    ``mine`` are the same frames for the thread that pours, which reads small parts alone.
+    """
 
     stack: FrameStack
+    mine: FrameStack
     low: int
     high: int
     box: Box
@@ -86,25 +90,25 @@ class OnDisk:
         copies = max(1, count * frame_bytes(self.stack) // SMALLEST_SHARE)
         parts = min(count, THREADS, count if self.stack.coded else copies)
         if parts == 1:
-            self._pour(first, out)
+            self._pour(self.mine, first, out)
             return
         edges = [count * i // parts for i in range(parts + 1)]
         jobs = [
-            self.pool.submit(self._pour, first + low, out[low:high])
+            self.pool.submit(self._pour, self.stack, first + low, out[low:high])
             for low, high in pairwise(edges)
         ]
         for job in jobs:
             job.result()
 
-    def _pour(self, first: int, out: NDArray[Any]) -> None:
+    def _pour(self, stack: FrameStack, first: int, out: NDArray[Any]) -> None:
         y0, x0, y1, x1 = self.box
         last = first + len(out)
         with telling(first, last):
-            if self.stack.shape[1:] == out.shape[1:] and self.stack.dtype == out.dtype:
-                self.stack.read_into(first, out)
+            if stack.shape[1:] == out.shape[1:] and stack.dtype == out.dtype:
+                stack.read_into(first, out)
                 frames = out
             else:
-                frames = self.stack[first:last, y0:y1, x0:x1]
+                frames = stack[first:last, y0:y1, x0:x1]
         check_numbers(frames, first)
         if frames is not out:
             _convert(frames, out)

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from mmap import mmap
 from pathlib import Path
@@ -176,6 +176,14 @@ class _Reader:
 
     def blocks(self, device: torch.device) -> Generator[Block, None, None]:
         """Pour frames into blocks that share 2 x reach frames with the next one."""
+        pool = ThreadPoolExecutor(THREADS, "dilatedloc-read")
+        try:
+            with closing(self._pieces(pool)) as pieces:
+                yield from self._poured(_Tap(pieces), device)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _poured(self, source: _Tap, device: torch.device) -> Iterator[Block]:
         request = self.request
         total = request.frames[1] - request.frames[0]
         shared = 2 * request.reach
@@ -183,42 +191,41 @@ class _Reader:
         shape = (min(request.block_frames, total) + shared, y1 - y0, x1 - x0)
         dtype = TRAVEL_TYPES.get(np.dtype(self.movie.dtype).str[1:], torch.float32)
         self.spare.extend(host_buffer(shape, dtype, device) for _ in range(request.buffers))
-        pool = ThreadPoolExecutor(THREADS, "dilatedloc-read")
-        try:
-            tail = np.empty((0, *shape[1:]))  # the frames shared, where they were read
-            source = _Tap(self._pieces(pool))
-            for start in range(0, total, request.block_frames):
-                if self.halt.is_set():
-                    return
-                began = time.perf_counter()
-                stop = min(start + request.block_frames, total)
-                buffer = self.spare.pop()
-                block, need = buffer.numpy(), stop - start + shared
-                block[: len(tail)] = tail
-                if not source.fill(block[len(tail) : need]):
-                    return
-                tail = block[need - shared : need]
-                yield Block(start, stop, buffer, time.perf_counter() - began)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        tail = np.empty((0, *shape[1:]))  # the frames shared, where they were read
+        for start in range(0, total, request.block_frames):
+            if self.halt.is_set():
+                return
+            began = time.perf_counter()
+            stop = min(start + request.block_frames, total)
+            buffer = self.spare.pop()
+            block, need = buffer.numpy(), stop - start + shared
+            block[: len(tail)] = tail
+            if not source.fill(block[len(tail) : need]):
+                return
+            tail = block[need - shared : need]
+            yield Block(start, stop, buffer, time.perf_counter() - began)
 
-    def _pieces(self, pool: ThreadPoolExecutor) -> Iterator[Piece]:
-        """All frames of the run with neighbours, in order."""
+    def _pieces(self, pool: ThreadPoolExecutor) -> Generator[Piece, None, None]:
+        """All frames of the run with neighbours, in order; the last may be used until closed."""
         reach = self.request.reach
         wanted = self.request.frames[0] - reach, self.request.frames[1] + reach
         start, stop = max(0, wanted[0]), min(int(self.movie.shape[0]), wanted[1])
         piece: Piece | None = None
-        for piece in self._true_frames(start, stop, pool):
-            if wanted[0] < start:
-                yield Repeated(piece, 0, start - wanted[0])
-                wanted = start, wanted[1]
-            yield piece
-        if piece is not None and stop < wanted[1] and not self.halt.is_set():
-            yield Repeated(piece, len(piece) - 1, wanted[1] - stop)
+        with ExitStack() as kept:
+            for piece in self._true_frames(start, stop, pool, kept):
+                if wanted[0] < start:
+                    yield Repeated(piece, 0, start - wanted[0])
+                    wanted = start, wanted[1]
+                yield piece
+            if piece is not None and stop < wanted[1] and not self.halt.is_set():
+                yield Repeated(piece, len(piece) - 1, wanted[1] - stop)
 
-    def _true_frames(self, start: int, stop: int, pool: ThreadPoolExecutor) -> Iterator[Piece]:
+    def _true_frames(
+        self, start: int, stop: int, pool: ThreadPoolExecutor, kept: ExitStack
+    ) -> Iterator[Piece]:
         if isinstance(self.movie, FrameStack):
-            yield OnDisk(self.movie, start, stop, self.request.box, pool)
+            mine = kept.enter_context(self.movie.kept_open())
+            yield OnDisk(self.movie, mine, start, stop, self.request.box, pool)
             return
         # Chunks of dask may cost time to compute, so that several are worked on at once.
         cuts = list(_cuts(self.movie, start, stop, self.request.block_frames))

@@ -1,13 +1,13 @@
-"""Frames on disk behind one array-like door; a file is open only while a block is read."""
+"""Frames on disk behind one array-like door; a file is open only while it is read."""
 
 from __future__ import annotations
 
 import io
 import os
 import struct
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -57,6 +57,49 @@ class Frames(Protocol):
         ...
 
 
+Opener = Callable[[Path], AbstractContextManager[int]]
+"""What opens a file to read from; gives its number."""
+
+
+@contextmanager
+def open_once(path: Path) -> Iterator[int]:
+    """A file that is closed after the read."""
+    file = _open(path)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+class KeptOpen:
+    """Keeps the file open that was read last, until another one is; for one thread.
+
+    As few system calls as can be, here and in `_read_at`: with each one a thread lets go of the
+    interpreter and may wait for the one that takes its frames.
+    """
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._file = -1
+
+    def __call__(self, path: Path) -> AbstractContextManager[int]:
+        """The file, as it is open already if it was the last one."""
+        if path != self._path:
+            self.close()
+            self._file, self._path = _open(path), path
+        return nullcontext(self._file)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._path is not None:
+            self._path = None
+            os.close(self._file)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+
 @dataclass(frozen=True, eq=False)
 class RawFrames:
     """Uncompressed frames in one file, each in one piece at a known offset (bytes)."""
@@ -65,6 +108,7 @@ class RawFrames:
     shape: tuple[int, int]
     dtype: np.dtype[Any]
     offsets: NDArray[np.int64]
+    opened: Opener = field(default=open_once, repr=False)
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -75,7 +119,7 @@ class RawFrames:
         low = np.searchsorted(self._breaks, start, side="right")
         high = np.searchsorted(self._breaks, stop, side="left")
         edges = [start, *self._breaks[low:high].tolist(), stop]
-        with _opened(self.path) as file:
+        with self.opened(self.path) as file:
             for first, last in pairwise(edges):
                 at = int(self.offsets[first])
                 view = out[first - start : last - start].reshape(-1).view(np.uint8)
@@ -93,21 +137,6 @@ class RawFrames:
         """Frames that do not follow the one before on disk."""
         frame_bytes = self.shape[0] * self.shape[1] * self.dtype.itemsize
         return np.flatnonzero(np.diff(self.offsets) != frame_bytes).astype(np.int64) + 1
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    """A file to read from, as its number.
-
-    As few system calls as can be, here and in `_read_at`: with each one a thread lets go of the
-    interpreter and may wait for the one that takes its frames. For 4 MB that were read and handed
-    over, calls beside the read itself were measured to take a tenth to a quarter of the time.
-    """
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        yield file
-    finally:
-        os.close(file)
 
 
 def _read_at(file: int, offset: int, out: NDArray[np.uint8]) -> int:
@@ -242,6 +271,20 @@ class FrameStack:
             run.fill(low - begin, part.view(run.dtype))
             if not run.dtype.isnative:
                 part.byteswap(inplace=True)
+
+    @contextmanager
+    def kept_open(self) -> Iterator[FrameStack]:
+        """Same frames for one thread that reads on and on: its file stays open between reads."""
+        kept = KeptOpen()
+        try:
+            yield FrameStack(
+                [
+                    replace(run, opened=kept) if isinstance(run, RawFrames) else run
+                    for run in self._runs
+                ]
+            )
+        finally:
+            kept.close()
 
     def _read(self, start: int, stop: int) -> NDArray[Any]:
         out = np.empty((max(stop - start, 0), *self.shape[1:]), dtype=self.dtype)
