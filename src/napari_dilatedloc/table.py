@@ -7,8 +7,8 @@ from 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +18,8 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
 INTEGER_COLUMNS = frozenset({"frame", "id"})
+
+Extra = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ class _Columns:
     @classmethod
     def column_names(cls) -> tuple[str, ...]:
         """Names of the columns, in order."""
-        return tuple(field.name for field in fields(cls))
+        return tuple(f.name for f in fields(cls) if f.name != "extra")
 
     @classmethod
     def empty(cls) -> Self:
@@ -125,6 +127,9 @@ class Localizations(_Columns):
         The same for z, nm.
     sigma_photons : float32
         The same for the photons.
+    extra : mapping of str to ndarray
+        Further columns of numbers by name: those of a foreign file that have no place above, and
+        what analysis adds. They go where the rows go.
     """
 
     frame: Ints
@@ -138,6 +143,45 @@ class Localizations(_Columns):
     sigma_y: Floats
     sigma_z_nm: Floats
     sigma_photons: Floats
+    extra: Extra = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        extra = {name: np.ascontiguousarray(values) for name, values in self.extra.items()}
+        for name, values in extra.items():
+            if name in self.column_names():
+                raise ValueError(f"{name} is a column of its own, it cannot be an extra one")
+            if values.shape != (len(self),) or values.dtype.kind not in "biuf":
+                raise ValueError(
+                    f"extra column {name} must hold {len(self)} numbers, got {values.dtype} "
+                    f"of shape {values.shape}"
+                )
+        object.__setattr__(self, "extra", extra)
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> Self:
+        """Rows picked by a slice, a bool mask or an index array."""
+        own = {name: getattr(self, name)[rows] for name in self.column_names()}
+        extra = {name: values[rows] for name, values in self.extra.items()}
+        return type(self)(**own, extra=extra)
+
+    def replace(self, **columns: Any) -> Self:
+        """Copy with some columns exchanged; `extra` as a whole."""
+        kept = {name: getattr(self, name) for name in (*self.column_names(), "extra")}
+        return type(self)(**{**kept, **columns})
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[Self]) -> Self:
+        """Rows of several tables, one after another; extra columns that one lacks are NaN there."""
+        joined = super().concatenate(tables)
+        parts = [table for table in tables if len(table)]
+        names = dict.fromkeys(name for part in parts for name in part.extra)
+        extra = {
+            name: np.concatenate(
+                [part.extra.get(name, np.full(len(part), np.nan, np.float32)) for part in parts]
+            )
+            for name in names
+        }
+        return joined.replace(extra=extra)
 
     @classmethod
     def from_columns(cls, **columns: ArrayLike) -> Self:
@@ -156,6 +200,25 @@ class Localizations(_Columns):
 
 
 @dataclass(frozen=True)
+class Step:
+    """One thing that was done to a table.
+
+    Attributes
+    ----------
+    name : str
+        The command, such as ``"filter"``.
+    settings : mapping
+        What it was done with: plain values, as JSON holds them.
+    rows : int
+        Rows afterwards.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    rows: int
+
+
+@dataclass(frozen=True)
 class TableInfo:
     """What a table of positions in pixels does not say by itself.
 
@@ -167,8 +230,15 @@ class TableInfo:
         (height, width) of the movie, px.
     n_frames : int, optional
         Number of frames of the movie.
+    recipe : tuple of Step
+        What was done to the table since it was localized, first things first.
     """
 
     pixel_size_nm: float
     shape: tuple[int, int] | None = None
     n_frames: int | None = None
+    recipe: tuple[Step, ...] = ()
+
+    def after(self, name: str, settings: Mapping[str, Any], rows: int) -> TableInfo:
+        """The same with one more step at the end of the recipe."""
+        return replace(self, recipe=(*self.recipe, Step(name, settings, rows)))

@@ -1,0 +1,1 @@
+"""From localizations to the figure: filters, drift, linking, quality, clusters."""
