@@ -2,10 +2,9 @@
 
 Speed relative to ``exact`` and share of the fastest 3x3 convolution of the machine, of the default
 network on one core of a CPU with AVX512-BF16 (AMD Zen 4), for 16 frames of 64 px and 8 of 128 px;
-and how far localizations lie from those of ``exact`` in 160 to 240 frames of the standard test of
+and how far localizations lie from those of ``exact`` in 100 to 400 frames of the standard test of
 each shipped model: largest rms along x or y, along z, largest share that only one has
-(`agreement`; before positions were averaged over neighbouring pixels). Shares in brackets;
-``compiled`` was timed on another occasion.
+(`agreement`). Shares in brackets; ``compiled`` was timed on another occasion.
 
 =========  =========  ============  ============  =======  =======  ============
 engine     precision  speed 64 px   speed 128 px  rms x,y  rms z    only one has
@@ -14,17 +13,14 @@ exact      float32    1     (0.72)  1     (0.61)
 torch      float32    1.04  (0.74)  1.0   (0.60)  0.1 pm   0.1 pm   0
 compiled   float32                  1.18
 openvino   float32    1.29  (0.91)  1.25  (0.76)  0.1 pm   0.1 pm   0
-torch      bfloat16   2.15  (0.67)  2.0   (0.61)  1.8 nm   4.4 nm   0.26%
+torch      bfloat16   2.15  (0.67)  2.0   (0.61)  0.7 nm   1.5 nm   0.31%
 compiled   bfloat16                 2.41
-openvino   bfloat16   2.71  (0.85)  2.54  (0.77)  2.1 nm   2.4 nm   0.31%
+openvino   bfloat16   2.71  (0.85)  2.54  (0.77)  0.7 nm   2.9 nm   0.36%
 =========  =========  ============  ============  =======  =======  ============
 
 So ``auto`` is OpenVINO where it is installed, else torch, in float32: the speed of bfloat16 costs
-more than the 1 nm and 0.2% that `agreement` allows. It does so at few molecules: 99.5% of the
-pairs lie within 0.3 nm rms laterally and 2 nm axially. In the others two pixels claim the same
-molecule with nearly equal probability, rounding decides which one speaks, and in a crowd they say
-different things. Against the truth little changes (Jaccard by 0.001 at most, lateral RMSE by
-0.6 nm of 24, to the better). First and last layers in float32, as `engine_graph` keeps them, did
+more than the 1 nm and 0.2% that `agreement` allows. Against the truth little changes (Jaccard by
+0.001 at most, RMSE by 1%). First and last layers in float32, as `engine_graph` keeps them, did
 not change that, and no layer makes most of the rounding. Converting to OpenVINO takes about half a
 second, what two hundred frames of 64 px save; compiling takes over half a minute, hence on request
 only.
