@@ -33,6 +33,7 @@ def _nobodys_settings(monkeypatch, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("settings")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
     monkeypatch.setattr(settings, "_CFG_PATH", str(folder / "napari.yaml"))
     monkeypatch.setattr(settings, "_PLUGIN_SETTINGS", {})
 

@@ -19,6 +19,7 @@ import sys, time
 import napari, numpy as np
 from qtpy.QtWidgets import QApplication
 from napari_dilatedloc.config import LocalizeConfig
+from napari_dilatedloc.gui.kept_runs import KeptRuns
 
 what, model = sys.argv[1:]
 viewer = napari.Viewer(show=True)
@@ -51,6 +52,9 @@ viewer.close()
 if what == "run":
     assert busy.state.value == "cancelled", busy.state
     assert len(result.store) > 0
+    kept = KeptRuns().recent()[0]
+    assert kept.about.movie == "long" and not kept.about.ended
+    assert sum(len(part) for part in kept.parts()) >= len(result.store)
 QApplication.processEvents()
 sys.stderr.write("closed\\n")
 """

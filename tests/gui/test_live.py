@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from napari_dilatedloc.gui.colours import ColourBy
+from napari_dilatedloc.gui.layers import Placement
 from napari_dilatedloc.gui.live import LiveResult
 from napari_dilatedloc.gui.store import LocalizationStore
 from napari_dilatedloc.table import Localizations, TableInfo
@@ -15,6 +16,10 @@ def block(frames, x=None):
     return Localizations.from_columns(frame=frames, x=x, y=np.full(len(frames), 5.0))
 
 
+def placed(viewer):
+    return Placement.from_layer(viewer.layers["movie"])
+
+
 @pytest.fixture
 def viewer(movie_viewer):
     return movie_viewer
@@ -22,7 +27,7 @@ def viewer(movie_viewer):
 
 @pytest.fixture
 def live(viewer):
-    return LiveResult(viewer, viewer.layers["movie"], (20, 30), INFO, {"model": "test"})
+    return LiveResult(viewer, "movie", placed(viewer), (20, 30), INFO, {"model": "test"})
 
 
 def test_any_frame_is_found_in_blocks():

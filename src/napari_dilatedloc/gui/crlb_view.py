@@ -8,12 +8,11 @@ import numpy as np
 from qtpy.QtCore import Qt, Slot
 from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QVBoxLayout, QWidget
 
+from napari_dilatedloc.gui.plot_theme import recolour
 from napari_dilatedloc.gui.psf_job import Look, bounds
 from napari_dilatedloc.gui.style import field_label, make_form
 
 PLOT_HEIGHT = 190
-BACKGROUND = "#262930"  # of napari's dark theme
-FOREGROUND = "#d0d4da"
 _OUTLIER = 5.0
 """Bounds of so many medians are left out of sight: near focus z can be unknowable."""
 
@@ -26,6 +25,7 @@ class CrlbView(QWidget):
         self._look: Look | None = None
         self._figure: Any = None
         self._canvas: Any = None
+        self._theme = "dark"
         self.photons = _box(5000.0, 1_000_000.0, 500.0)
         self.photons.setToolTip("Photons of one molecule in one frame that reach the camera.")
         self.background = _box(50.0, 100_000.0, 5.0)
@@ -62,6 +62,13 @@ class CrlbView(QWidget):
         self._look = look
         self._draw()
 
+    def set_theme(self, kind: str) -> None:
+        """Take the colours of a dark or a light theme."""
+        self._theme = kind
+        if self._canvas is not None:
+            recolour(self._figure, kind)
+            self._canvas.draw_idle()
+
     def say(self, sentence: str) -> None:
         """Say why there is no curve yet."""
         self.summary.setText(sentence)
@@ -79,6 +86,7 @@ class CrlbView(QWidget):
         axis = self._figure.subplots()
         plot_crlb(axis, found)
         _fit_in(axis, found)
+        recolour(self._figure, self._theme)
         self._canvas.draw_idle()
         self.summary.setText(_said(found))
 
@@ -87,7 +95,7 @@ class CrlbView(QWidget):
         from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
         from matplotlib.figure import Figure
 
-        self._figure = Figure(facecolor=BACKGROUND, layout="constrained")
+        self._figure = Figure(layout="constrained")
         self._canvas = FigureCanvasQTAgg(self._figure)
         self._canvas.setFixedHeight(PLOT_HEIGHT)
         self._canvas.setMinimumWidth(100)
@@ -97,23 +105,17 @@ class CrlbView(QWidget):
 
 
 def _fit_in(axis: Any, found: Any) -> None:
-    """Small, dark and without the part where nothing can be known."""
+    """Small, and without the part where nothing can be known."""
     values = np.concatenate([found.x_nm, found.y_nm, found.z_sigma_nm])
     values = values[np.isfinite(values)]
     if values.size:
         axis.set_ylim(0, 1.25 * min(values.max(), _OUTLIER * np.median(values)))
-    axis.set_facecolor(BACKGROUND)
-    axis.set_xlabel("z (nm)", fontsize=8, color=FOREGROUND)
-    axis.set_ylabel("best precision (nm)", fontsize=8, color=FOREGROUND)
-    axis.tick_params(labelsize=8, colors=FOREGROUND)
-    axis.grid(color=FOREGROUND, alpha=0.12)
+    axis.set_xlabel("z (nm)", fontsize=8)
+    axis.set_ylabel("best precision (nm)", fontsize=8)
+    axis.tick_params(labelsize=8)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
-    for side in ("bottom", "left"):
-        axis.spines[side].set_color(FOREGROUND)
-    legend = axis.legend(fontsize=8, ncols=3, loc="upper center", frameon=False, handlelength=1)
-    for text in legend.get_texts():
-        text.set_color(FOREGROUND)
+    axis.legend(fontsize=8, ncols=3, loc="upper center", frameon=False, handlelength=1)
 
 
 def _said(found: Any) -> str:

@@ -16,6 +16,7 @@ from napari_dilatedloc.config import load_settings, save_settings
 from napari_dilatedloc.gui.camera_box import CameraBox
 from napari_dilatedloc.gui.camera_form import first_sentence
 from napari_dilatedloc.gui.camera_presets import CameraPresets
+from napari_dilatedloc.gui.crlb_view import CrlbView
 from napari_dilatedloc.gui.dock_settings import (
     apply_settings,
     defaults,
@@ -23,6 +24,7 @@ from napari_dilatedloc.gui.dock_settings import (
     read_settings,
     train_line,
 )
+from napari_dilatedloc.gui.kept_runs import KeptRun
 from napari_dilatedloc.gui.live import LiveResult
 from napari_dilatedloc.gui.localize_step import LocalizeStep
 from napari_dilatedloc.gui.model_step import ModelStep
@@ -38,6 +40,7 @@ from napari_dilatedloc.gui.shortcuts import CANCEL, EXPORT, LOCALIZE, PREVIEW, a
 from napari_dilatedloc.gui.step_states import show_states
 from napari_dilatedloc.gui.steps import Steps
 from napari_dilatedloc.gui.style import style_sheet
+from napari_dilatedloc.gui.train_plots import TrainPlots
 from napari_dilatedloc.gui.train_step import TrainStep
 from napari_dilatedloc.gui.worker import GeneratorWorker, describe
 
@@ -144,6 +147,20 @@ class DilatedLocDock(QWidget):
         size, camera = self.movie_step.pixel_size_nm, self.camera_box.camera
         self.runner.watch(Path(path), size, model, self.form.value(), camera)
 
+    @Slot(str)
+    def open_table(self, path: str) -> None:
+        """Show a table as the result; the movie's pixel size counts where it knows none."""
+        if not self.worker.state.busy:
+            self._watch_window()
+            self.runner.open_table(Path(path), self.movie_step.pixel_size_nm)
+
+    @Slot(object)
+    def open_kept(self, run: KeptRun) -> None:
+        """Show one of the last runs again."""
+        if not self.worker.state.busy:
+            self._watch_window()
+            self.runner.open_kept(run)
+
     def calibrate_from(self, layer: Any) -> None:
         """Open the PSF step on a bead stack."""
         self.psf_step.origin.setCurrentIndex(self.psf_step.origin.findData("beads"))
@@ -231,6 +248,8 @@ class DilatedLocDock(QWidget):
         self.model_step.changed.connect(self._on_model_changed)
         self.form.valueChanged.connect(self._update)
         self.results.changed.connect(self._update_steps)
+        self.results.table_chosen.connect(self.open_table)
+        self.results.kept_chosen.connect(self.open_kept)
         self.panel.start_clicked.connect(self.start)
         self.localize_step.watch_chosen.connect(self.watch)
         self.worker.state_changed.connect(self.localize_step.set_state)
@@ -336,7 +355,10 @@ class DilatedLocDock(QWidget):
     @Slot()
     def _paint(self, _event: Any = None) -> None:
         """Colours of napari's theme."""
-        self.setStyleSheet(style_sheet(get_theme(self._viewer.theme).type))
+        kind = get_theme(self._viewer.theme).type
+        self.setStyleSheet(style_sheet(kind))
+        for plot in (*self.findChildren(CrlbView), *self.findChildren(TrainPlots)):
+            plot.set_theme(kind)
 
     @Slot()
     def _watch_window(self) -> None:

@@ -37,10 +37,15 @@ class FramePoints:
     """
 
     def __init__(
-        self, viewer: Any, movie: Image, store: LocalizationStore, info: TableInfo, name: str
+        self,
+        viewer: Any,
+        placement: Placement,
+        store: LocalizationStore,
+        info: TableInfo,
+        name: str,
     ) -> None:
         self._viewer = viewer
-        self._placement = Placement.from_layer(movie)
+        self._placement = placement
         self._store = store
         self._pixel_size = info.pixel_size_nm
         self._shown: tuple[int, int] | None = None
@@ -109,8 +114,10 @@ class LiveResult:
     Parameters
     ----------
     viewer : napari.Viewer
-    movie : napari.layers.Image
-        The movie the run is on; its layers are placed over it.
+    name : str
+        Of the movie.
+    placement : Placement
+        Where it lies; the layers come to lie over it.
     shape : tuple of int
         (height, width) of the movie, px.
     info : TableInfo
@@ -123,7 +130,8 @@ class LiveResult:
     def __init__(
         self,
         viewer: Any,
-        movie: Image,
+        name: str,
+        placement: Placement,
         shape: tuple[int, int],
         info: TableInfo,
         provenance: dict[str, Any],
@@ -131,11 +139,11 @@ class LiveResult:
     ) -> None:
         self.info = info
         self.store = LocalizationStore()
-        self.placement = Placement.from_layer(movie)
+        self.placement = placement
         self.magnification = magnification_for(shape, info.pixel_size_nm)
         self.frames: tuple[int, int] | None = None
         self._viewer = viewer
-        self._name = movie.name
+        self._name = name
         self._z_range = z_range_nm
         self._hue: HueLayer | None = None
         active = viewer.layers.selection.active
@@ -144,14 +152,13 @@ class LiveResult:
         data, keywords, _ = image_layer(
             self._image,
             info,
-            f"{movie.name} super-resolution",
+            f"{name} super-resolution",
             self.magnification,
             placement=self.placement,
             **provenance,
         )
         self.image_layer: Image = viewer.add_image(data, **keywords)
         self._points: FramePoints | None = None
-        self._movie = movie
         # a layer takes napari a tenth of a second or more, so they come one at a time
         self._later: list[Callable[[], None]] = [self._add_frame_points]
         viewer.layers.selection.active = active  # napari selects every layer it is given
@@ -166,7 +173,7 @@ class LiveResult:
         if self._points is None:
             active = self._viewer.layers.selection.active
             name = f"{self._name} localizations (this frame)"
-            self._points = FramePoints(self._viewer, self._movie, self.store, self.info, name)
+            self._points = FramePoints(self._viewer, self.placement, self.store, self.info, name)
             self._viewer.layers.selection.active = active
         return self._points
 

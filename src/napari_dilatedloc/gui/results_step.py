@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -18,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_dilatedloc.gui.colours import ColourBy
 from napari_dilatedloc.gui.export_job import export_job
+from napari_dilatedloc.gui.kept_runs import KeptRuns
 from napari_dilatedloc.gui.layers import POINTS_CAP
 from napari_dilatedloc.gui.run import Run
 from napari_dilatedloc.gui.shortcuts import EXPORT, with_keys
@@ -29,10 +31,15 @@ TABLE_FILTER = (
     "ThunderSTORM table (*.csv);;Picasso table with .yaml beside (*.hdf5);;"
     "DilatedLoc table, full precision (*.h5);;Parquet table, full precision (*.parquet)"
 )
+_OPEN_FILTER = "Localizations (*.csv *.hdf5 *.h5 *.parquet *.mat *.txt);;All files (*)"
 _NONE = "No result yet."
 _NO_RUN = "There are no localizations yet: run Localize first."
 _RUNNING = "Wait until the run has ended, or cancel it."
 _WRITING = "Wait until the table is written."
+_OPEN_USE = (
+    "Shows a table of any format as a result, or one of the last runs again: their tables are kept "
+    "while they are made, so that neither closing napari nor a crash loses them."
+)
 _EXPORT_USE = "Writes the table: ThunderSTORM CSV, Picasso HDF5, Parquet, or ours, which is exact."
 
 
@@ -43,9 +50,15 @@ class ResultsStep(QWidget):
     -------
     changed
         There is another result, or the one there is stands still now.
+    table_chosen : str
+        Path of a table that shall be shown.
+    kept_chosen : KeptRun
+        Run of before that shall be shown again.
     """
 
     changed = Signal()
+    table_chosen = Signal(str)
+    kept_chosen = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -58,6 +71,7 @@ class ResultsStep(QWidget):
         layout.addWidget(self.summary)
         layout.addWidget(self.colour_row)
         row = QHBoxLayout()
+        row.addWidget(self.open_button, 1)
         row.addWidget(self.export_button, 1)
         row.addWidget(self.points_button, 1)
         layout.addLayout(row)
@@ -152,16 +166,22 @@ class ResultsStep(QWidget):
         )
         self.colour_row = QWidget()
         make_form(self.colour_row).addRow(field_label("Colour by"), self.colour)
+        self.open_button = QPushButton("Open…")
+        self.open_menu = QMenu(self.open_button)
+        self.open_menu.aboutToShow.connect(self._fill_open_menu)
+        self.open_button.setMenu(self.open_menu)
         self.export_button = QPushButton("Export…")
-        self.points_button = QPushButton("Send to Points layer")
+        self.points_button = QPushButton("To Points layer")
         self.line = StatusLine()
 
     @Slot()
     def _update(self) -> None:
-        self.summary.setText(_NONE if self._run is None else self._run.summary())
+        self.summary.setText(self._none() if self._run is None else self._run.summary())
         self.colour_row.setVisible(self._run is not None and self._run.result is not None)
         why = _RUNNING if self._running else "" if self.localizations else _NO_RUN
         writing = _WRITING if self.worker.state.busy else ""
+        self.open_button.setEnabled(not self._running)
+        self.open_button.setToolTip(_RUNNING if self._running else _OPEN_USE)
         self.export_button.setEnabled(not why and not writing)
         self.points_button.setEnabled(not why)
         self.export_button.setToolTip(why or writing or with_keys(_EXPORT_USE, EXPORT))
@@ -170,6 +190,29 @@ class ResultsStep(QWidget):
             or "Adds all localizations as a Points layer (frame, y, x) with their features; "
             f"above {POINTS_CAP:,} an even sample, since napari would no longer be fluid."
         )
+
+    def _none(self) -> str:
+        """Nothing yet; but a run that was cut short is not forgotten."""
+        kept = KeptRuns().recent()
+        if kept and not kept[0].about.ended:
+            return f"{_NONE} 'Open' has a run that was cut short: {kept[0].about.said}."
+        return _NONE
+
+    @Slot()
+    def _fill_open_menu(self) -> None:
+        self.open_menu.clear()
+        self.open_menu.addAction("Table…", self._ask_table)
+        kept = KeptRuns().recent()
+        if kept:
+            self.open_menu.addSection("Last runs")
+        for run in kept:
+            self.open_menu.addAction(run.about.said, partial(self.kept_chosen.emit, run))
+
+    @Slot()
+    def _ask_table(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open localizations", "", _OPEN_FILTER)
+        if path:
+            self.table_chosen.emit(path)
 
     @Slot(int)
     def _on_colour(self, _place: int) -> None:

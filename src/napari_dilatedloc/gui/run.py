@@ -11,12 +11,13 @@ from napari.layers import Image
 
 from napari_dilatedloc import __version__
 from napari_dilatedloc.config import CameraConfig, LocalizeConfig
-from napari_dilatedloc.gui.layers import Placement, metadata, movie_array
+from napari_dilatedloc.gui.layers import Placement, is_stack, metadata, movie_array
 from napari_dilatedloc.gui.live import LiveResult
 from napari_dilatedloc.gui.localize_job import RunStarted
+from napari_dilatedloc.gui.open_job import TableOpened
 from napari_dilatedloc.gui.watch_job import MovieGrew
 from napari_dilatedloc.inference.report import LocalizedBlock, RunMeter
-from napari_dilatedloc.table import TableInfo
+from napari_dilatedloc.table import Localizations, TableInfo
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,8 @@ class Run:
             }
         return LiveResult(
             self._viewer,
-            self.movie,
+            self.movie.name,
+            Placement.from_layer(self.movie),
             shape,
             info,
             provenance,
@@ -244,6 +246,54 @@ class WatchedRun(Run):
         )
         added: Image = self._viewer.add_layer(layer)
         return added
+
+
+class OpenedRun(Run):
+    """A table that was read again, as a run that has ended.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    opened : TableOpened
+    """
+
+    def __init__(self, viewer: Any, opened: TableOpened) -> None:
+        self.movie = None
+        self.name = opened.name
+        self.array = np.zeros((opened.info.n_frames or 0, 0, 0), np.uint16)
+        self.pixel_size_nm = opened.info.pixel_size_nm
+        self._set_up(viewer)
+        self.result = LiveResult(
+            viewer,
+            opened.name,
+            self._placement(viewer, opened),
+            opened.shape,
+            opened.info,
+            {"version": __version__},
+            opened.z_range_nm,
+        )
+
+    def take_table(self, table: Localizations) -> None:
+        """Add a part of the table, in order of frame."""
+        if self.result is not None and len(table):
+            first, end = int(table.frame[0]), int(table.frame[-1]) + 1
+            self.result.append(first, end, table)
+
+    def finish(self) -> None:
+        """Bring the layers up to date."""
+        if self.result is not None:
+            self.result.finish(partial=False)
+
+    def _placement(self, viewer: Any, opened: TableOpened) -> Placement:
+        """Over the movie it came from if that is open, else where pixel (0, 0) is 0."""
+        for layer in viewer.layers:
+            if (
+                layer.name == opened.name
+                and is_stack(layer)
+                and layer.data.shape[-2:] == opened.shape
+            ):
+                return Placement.from_layer(layer)
+        return Placement.from_pixel_size(self.pixel_size_nm)
 
 
 def duration(seconds: float) -> str:

@@ -10,10 +10,12 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer, Signal, Slot
 
 from napari_dilatedloc.config import CameraConfig, LocalizeConfig
+from napari_dilatedloc.gui.kept_runs import KeptRun, KeptRuns, NotKept, keeping
 from napari_dilatedloc.gui.live import LiveResult
 from napari_dilatedloc.gui.localize_job import RunJudged, RunJudging, RunStarted, localize_job
+from napari_dilatedloc.gui.open_job import TableOpened, open_kept_job, open_table_job
 from napari_dilatedloc.gui.results_step import ResultsStep
-from napari_dilatedloc.gui.run import Asked, Run, WatchedRun
+from napari_dilatedloc.gui.run import Asked, OpenedRun, Run, WatchedRun
 from napari_dilatedloc.gui.run_panel import RunPanel
 from napari_dilatedloc.gui.watch_job import MovieGrew, watch_job
 from napari_dilatedloc.gui.worker import GeneratorWorker, Job, State
@@ -59,6 +61,7 @@ class Runner(QObject):
         self._panel = panel
         self._results = results
         self._over = Event()
+        self._opening = False  # rather than localizing
         self._timer = QTimer(self)
         self._timer.setInterval(REFRESH_INTERVAL_MS)
         self._timer.timeout.connect(self._refresh)
@@ -80,7 +83,9 @@ class Runner(QObject):
         job = partial(
             localize_job, run.array, asked.pixel_size_nm, asked.model, asked.config, asked.camera
         )
-        self._begin(run, job, "Loading the model…")
+        frames, height, width = (int(side) for side in run.array.shape)
+        kept = self._kept(job, run, (frames, height, width))
+        self._begin(run, kept, "Loading the model…")
 
     def watch(
         self,
@@ -108,8 +113,16 @@ class Runner(QObject):
         self._over = Event()
         job = partial(watch_job, path, pixel_size_nm, model, config, camera, self._over)
         run = WatchedRun(self._viewer, path)
-        self._begin(run, job, f"Waiting for frames in {path.name}…")
+        self._begin(run, self._kept(job, run, (0, 0, 0)), f"Waiting for frames in {path.name}…")
         self._panel.show_recording(True)
+
+    def open_table(self, path: Path, pixel_size_nm: float | None) -> None:
+        """Show a table as a result; the pixel size counts where the file knows none."""
+        self._open(partial(open_table_job, path, pixel_size_nm), path.name)
+
+    def open_kept(self, run: KeptRun) -> None:
+        """Show a run of before again."""
+        self._open(partial(open_kept_job, run), run.about.movie)
 
     @Slot()
     def end_recording(self) -> None:
@@ -125,7 +138,17 @@ class Runner(QObject):
         self.worker.stop_and_wait()
         self._timer.stop()
 
+    def _kept(self, job: Job, run: Run, shape: tuple[int, int, int]) -> Job:
+        """The same, its localizations on disk too."""
+        return partial(keeping, job, KeptRuns(), run.name, shape, run.pixel_size_nm)
+
+    def _open(self, job: Job, name: str) -> None:
+        self._opening = True
+        self.worker.start(job)
+        self._panel.show_status(f"Reading {name}…")
+
     def _begin(self, run: Run, job: Job, status: str) -> None:
+        self._opening = False
         if self.result is not None:
             self.result.hide()  # the new result comes to lie over the same movie
         self.run = run
@@ -137,11 +160,16 @@ class Runner(QObject):
 
     @Slot(list)
     def _on_yielded(self, items: list[Any]) -> None:
+        if self._opening:
+            self._take_opened(items)
+            return
         run = self.run
         if run is None:
             return
         for item in items:
-            if isinstance(item, MovieGrew):
+            if isinstance(item, NotKept):
+                self.doubted.emit(item.sentence)
+            elif isinstance(item, MovieGrew):
                 if isinstance(run, WatchedRun):
                     run.grow(item)
             elif isinstance(item, RunStarted):
@@ -160,6 +188,17 @@ class Runner(QObject):
             self._panel.show_progress(run.done, run.total, run.bar_text, run.figures())
             self._results.show_summary(run)
 
+    def _take_opened(self, items: list[Any]) -> None:
+        for item in items:
+            if isinstance(item, TableOpened):
+                if self.result is not None:
+                    self.result.hide()
+                self.run = OpenedRun(self._viewer, item)
+                self.described.emit("", "")
+                self._results.show_run(self.run, running=True)
+            elif isinstance(self.run, OpenedRun):
+                self.run.take_table(item)
+
     @Slot()
     def _refresh(self) -> None:
         if self.result is not None:
@@ -170,13 +209,23 @@ class Runner(QObject):
         self._timer.stop()
         self._panel.show_recording(False)
         run = self.run
-        if run is None:
+        if run is None or (self._opening and not isinstance(run, OpenedRun)):
             return
         run.finish()
         self._results.show_run(run, running=False)
-        if self.worker.state is State.FAILED:
+        if self._opening:
+            self._conclude_opening(run)
+        elif self.worker.state is State.FAILED:
             self._panel.add_error(run.kept())
         elif self.worker.state is State.DONE or run.complete:
             self._panel.show_status(run.conclusion() if run.localizations else _NOTHING_FOUND)
         else:
             self._panel.show_status(f"Cancelled. {run.kept()}".strip())
+
+    def _conclude_opening(self, run: Run) -> None:
+        if self.worker.state is State.FAILED:
+            self._panel.add_error("")
+        elif self.worker.state is State.CANCELLED:
+            self._panel.show_status("Cancelled; what was read so far is shown.")
+        else:
+            self._panel.show_status(f"Opened {run.name}: {run.localizations:,} localizations.")

@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_dilatedloc.gui.crlb_view import BACKGROUND, FOREGROUND
+from napari_dilatedloc.gui.plot_theme import recolour
 from napari_dilatedloc.gui.training_log import Check, TrainingLog
 
 HEIGHT = 300
@@ -29,6 +29,7 @@ class TrainPlots(QWidget):
         super().__init__(parent)
         self.figure: Any = None
         self._canvas: Any = None
+        self._theme = "dark"
         self._lines: dict[str, Any] = {}
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
@@ -38,6 +39,13 @@ class TrainPlots(QWidget):
             "smallest that any method can reach (1), over z."
         )
         self.hide()
+
+    def set_theme(self, kind: str) -> None:
+        """Take the colours of a dark or a light theme."""
+        self._theme = kind
+        if self._canvas is not None:
+            recolour(self.figure, kind)
+            self._canvas.draw_idle()
 
     def draw(self, log: TrainingLog) -> None:
         """Draw what there is."""
@@ -58,7 +66,7 @@ class TrainPlots(QWidget):
         from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
         from matplotlib.figure import Figure
 
-        self.figure = Figure(facecolor=BACKGROUND)
+        self.figure = Figure()
         self._canvas = FigureCanvasQTAgg(self.figure)
         self._canvas.setFixedHeight(HEIGHT)
         self._canvas.setMinimumWidth(100)
@@ -81,8 +89,9 @@ class TrainPlots(QWidget):
             for name, colour in COLOURS.items():
                 (line,) = errors.plot([], [], style, color=colour, linewidth=1.2, label=name)
                 self._lines[f"{name} {when}"] = line
-        errors.axhline(1.0, color=FOREGROUND, linewidth=0.8, linestyle=":")
+        errors.axhline(1.0, color="gray", linewidth=0.8, linestyle=":")
         _add_legend(errors, [self._lines[f"{name} best"] for name in COLOURS])
+        recolour(self.figure, self._theme)
 
     def _draw_loss(self, axis: Any, log: TrainingLog) -> None:
         minutes, loss = log.curve
@@ -117,7 +126,7 @@ class TrainPlots(QWidget):
         axis.set_ylim(0, min(1.1 * highest, MOST_RATIO))
         both = log.before is not None and log.best is not None
         title = "Error / CRLB (- - before)" if both else "Error / CRLB"
-        axis.set_title(title, fontsize=8, color=FOREGROUND, loc="left")
+        axis.set_title(title, fontsize=8, loc="left")
 
 
 def ratios(check: Check | None) -> list[tuple[str, Any, Any]]:
@@ -149,7 +158,7 @@ def _whole_run(axis: Any, log: TrainingLog) -> None:
 
 
 def _add_legend(axis: Any, lines: list[Any]) -> None:
-    legend = axis.legend(
+    axis.legend(
         handles=lines,
         fontsize=8,
         ncols=2,
@@ -159,18 +168,12 @@ def _add_legend(axis: Any, lines: list[Any]) -> None:
         loc="lower right",
         bbox_to_anchor=(1.02, 0.96),  # beside the title
     )
-    for text in legend.get_texts():
-        text.set_color(FOREGROUND)
 
 
 def _style(axis: Any, title: str, x: str) -> None:
-    axis.set_title(title, fontsize=8, color=FOREGROUND, loc="left")
-    axis.set_xlabel(x, fontsize=8, color=FOREGROUND, labelpad=1)
-    axis.set_facecolor(BACKGROUND)
-    axis.tick_params(labelsize=7, colors=FOREGROUND)
-    axis.grid(color=FOREGROUND, alpha=0.12)
+    axis.set_title(title, fontsize=8, loc="left")
+    axis.set_xlabel(x, fontsize=8, labelpad=1)
+    axis.tick_params(labelsize=7)
     axis.locator_params(nbins=5)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
-    for side in ("bottom", "left"):
-        axis.spines[side].set_color(FOREGROUND)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
@@ -194,13 +194,21 @@ class RunFolder:
         return self
 
 
+class PartFolder(Protocol):
+    """Where parts are kept."""
+
+    def write_part(self, start: int, stop: int, localizations: Localizations) -> Path:
+        """Keep the localizations of frames start to stop, half-open, in numbers of the movie."""
+        ...
+
+
 class PartWriter:
     """Gathers blocks into parts that are worth a file.
 
     The first block is a part by itself, so that a folder that cannot be written is noticed then.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: PartFolder) -> None:
         self._folder = folder
         # one list, so that Ctrl-C never finds frames without their localizations
         self._waiting: list[tuple[int, int, Localizations]] = []
@@ -214,6 +222,11 @@ class PartWriter:
         due = self._written_at is None or time.monotonic() - self._written_at >= PART_SECONDS
         if due or sum(len(table) for _, _, table in self._waiting) >= PART_ROWS:
             self.flush()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are localizations that no file holds yet."""
+        return bool(self._waiting)
 
     def flush(self) -> None:
         """Write what waits."""
