@@ -97,7 +97,20 @@ def take_dock() -> None:
     colour.activated.emit(colour.currentIndex())
     settle(3.0)
     save(viewer, "dock.png")
+    take_filter(viewer, dock)
     viewer.close()
+
+
+def take_filter(viewer: napari.Viewer, dock: DilatedLocDock) -> None:
+    """Dim and uncertain localizations taken away."""
+    dock.results.filter_step.expand()
+    filters = dock.results.filter
+    wait_until(filters.form.isEnabled)
+    filters.form.rows["photons"].changed.emit("photons", 900.0, None)
+    filters.form.rows["sigma_z_nm"].changed.emit("sigma_z_nm", None, 60.0)
+    settle()
+    dock.steps.ensureWidgetVisible(filters.form.clear_button)
+    save(viewer, "tour-filter.png")
 
 
 def take_train() -> None:

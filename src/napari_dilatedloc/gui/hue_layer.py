@@ -25,6 +25,16 @@ GUESS = 20_000
 """Localizations that limits are taken from."""
 
 
+def pixels_of(table: Localizations, shape: tuple[int, ...], magnification: int) -> np.ndarray:
+    """Sub-pixel of each localization as a place in the flat image, (N,) int; -1 outside of it."""
+    v, u = sub_pixels(table, magnification)
+    height, width = shape
+    inside = (v >= 0) & (v < height) & (u >= 0) & (u < width)  # NaN: False
+    places = np.full(len(table), -1, np.intp)
+    places[inside] = v[inside].astype(np.intp) * width + u[inside].astype(np.intp)
+    return places
+
+
 class MeanImage:
     """Mean value of the localizations in each sub-pixel; grows block by block.
 
@@ -39,13 +49,16 @@ class MeanImage:
         self._count = np.zeros(shape, np.float32)
         self._magnification = magnification
 
+    def clear(self) -> None:
+        """Forget all localizations."""
+        self.mean[:] = 0
+        self._count[:] = 0
+
     def add(self, table: Localizations, values: np.ndarray) -> None:
         """Take localizations with their values; those of unknown value do not count."""
-        v, u = sub_pixels(table, self._magnification)
-        height, width = self.mean.shape
-        good = np.isfinite(values) & (v >= 0) & (v < height) & (u >= 0) & (u < width)
-        index = v[good].astype(np.intp) * width + u[good].astype(np.intp)
-        values = values[good]
+        index = pixels_of(table, self.mean.shape, self._magnification)
+        good = np.isfinite(values) & (index >= 0)
+        index, values = index[good], values[good]
         places, which = np.unique(index, return_inverse=True)
         count, mean = self._count.reshape(-1), self.mean.reshape(-1)
         more = np.bincount(which, minlength=len(places))
@@ -135,6 +148,12 @@ class HueLayer:
         """Take what came since, in idle time."""
         if self.busy and self.layer in self._viewer.layers:
             self._timer.start()
+
+    def restart(self) -> None:
+        """Take all blocks anew, since the store tells of other localizations now."""
+        self._image.clear()
+        self._taken = 0
+        self.catch_up()
 
     def remove(self) -> None:
         """Take the layer away, and give the density its own colours back."""

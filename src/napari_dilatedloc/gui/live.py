@@ -10,8 +10,9 @@ import numpy as np
 from napari.layers import Image, Points
 
 from napari_dilatedloc import render
+from napari_dilatedloc.config.filters import FilterConfig
 from napari_dilatedloc.gui.colours import ColourBy, Limits, colours_of, limits_of, values_of
-from napari_dilatedloc.gui.hue_layer import GUESS, HueLayer
+from napari_dilatedloc.gui.hue_layer import GUESS, HueLayer, pixels_of
 from napari_dilatedloc.gui.layers import (
     METADATA_KEY,
     POINTS_CAP,
@@ -25,7 +26,7 @@ from napari_dilatedloc.gui.layers import (
     points_layer,
     points_style,
 )
-from napari_dilatedloc.gui.store import LocalizationStore
+from napari_dilatedloc.gui.store import LocalizationStore, Mask
 from napari_dilatedloc.table import Localizations, TableInfo
 
 
@@ -82,6 +83,10 @@ class FramePoints:
         if self._colour == (by, limits):
             return
         self._colour = (by, limits)
+        self.renew()
+
+    def renew(self) -> None:
+        """Show the current frame anew, whatever was shown."""
         self._shown = None
         self.update()
 
@@ -164,6 +169,9 @@ class LiveResult:
         viewer.layers.selection.active = active  # napari selects every layer it is given
         self._limits = tuple(self.image_layer.contrast_limits)
         self._dirty = False
+        self._mask: Mask | None = None
+        self._filter = FilterConfig()
+        self._places: np.ndarray | None = None  # pixel of each localization, while filtering
         if self.placement.units[1] != "pixel":
             viewer.canvas.overlays.scale_bar.visible = True
 
@@ -181,6 +189,13 @@ class LiveResult:
         self.points.update()
 
     @property
+    def written_info(self) -> TableInfo:
+        """What goes with the table that is written: with the filter in its recipe."""
+        if self._mask is None:
+            return self.info
+        return self.info.after("filter", self._filter.stated(), len(self.store))
+
+    @property
     def hue(self) -> HueLayer | None:
         """The layer that tints the image, if it is tinted."""
         return self._hue
@@ -191,6 +206,40 @@ class LiveResult:
         self.store.append(start, localizations)
         render.add_histogram(self._image, localizations, self.magnification)
         self._dirty = True
+
+    def filter(self, config: FilterConfig, mask: Mask | None) -> None:
+        """Show some localizations only, in image and colours; None: all. `settle` does the rest.
+
+        The image is corrected where the mask changed, so it follows a drag.
+
+        Parameters
+        ----------
+        config : FilterConfig
+            What the mask was made by, for the recipe of what is written.
+        mask : ndarray of bool (total,), optional
+            In the order of `LocalizationStore.everything`.
+        """
+        if self._places is None:
+            everything = self.store.everything()
+            self._places = pixels_of(everything, self._image.shape, self.magnification)
+        whole = np.ones(self.store.total, dtype=bool)
+        before, now = (whole if m is None else m for m in (self._mask, mask))
+        self.store.keep(mask)
+        self._mask, self._filter = mask, config
+        changed = np.flatnonzero((before != now) & (self._places >= 0))
+        flat = self._image.reshape(-1)
+        np.add.at(flat, self._places[changed], np.where(now[changed], 1, -1).astype(np.float32))
+        self._dirty = True
+        if self.image_layer in self._viewer.layers:
+            self.image_layer.refresh(thumbnail=False, extent=False, highlight=False)
+        if self._hue is not None:
+            self._hue.restart()
+
+    def settle(self) -> None:
+        """Let contrast and circles follow a filter."""
+        if self._points is not None and self._points.layer in self._viewer.layers:
+            self._points.renew()
+        self.refresh()
 
     def refresh(self) -> None:
         """Show what came since the last time; cheap enough for twice a second."""

@@ -19,11 +19,13 @@ from qtpy.QtWidgets import (
 
 from napari_dilatedloc.gui.colours import ColourBy
 from napari_dilatedloc.gui.export_job import export_job
+from napari_dilatedloc.gui.filter_box import FilterBox
 from napari_dilatedloc.gui.kept_runs import KeptRuns
 from napari_dilatedloc.gui.layers import POINTS_CAP
 from napari_dilatedloc.gui.run import Run
 from napari_dilatedloc.gui.shortcuts import EXPORT, with_keys
 from napari_dilatedloc.gui.status_line import StatusLine
+from napari_dilatedloc.gui.step_box import StepBox
 from napari_dilatedloc.gui.style import field_label, make_form, narrow
 from napari_dilatedloc.gui.worker import GeneratorWorker, describe
 
@@ -76,9 +78,12 @@ class ResultsStep(QWidget):
         row.addWidget(self.points_button, 1)
         layout.addLayout(row)
         layout.addWidget(self.line)
+        layout.addWidget(self.filter_step)
         self.colour.activated.connect(self._on_colour)
         self.export_button.clicked.connect(self.export)
         self.points_button.clicked.connect(self.add_points)
+        self.filter_step.toggled.connect(self._on_filter_opened)
+        self.filter.changed.connect(self._update)
         self.worker.state_changed.connect(self._update)
         self.worker.yielded.connect(self._on_written)
         self.worker.failed.connect(self.line.show_error)
@@ -99,6 +104,8 @@ class ResultsStep(QWidget):
         if run is not self._run:
             self.line.show_status("")
         self._run, self._running = run, running
+        self.filter.show_result(None if running else run.result)
+        self._on_filter_opened()
         if run.result is not None and self.colour_by is not ColourBy.NOTHING:
             run.result.colour(self.colour_by, later=running)
         self._update()
@@ -134,7 +141,7 @@ class ResultsStep(QWidget):
             self.line.show_error(_RUNNING if self._running else _NO_RUN)
             return
         result = self._run.result
-        self.worker.start(partial(export_job, Path(path), result.store, result.info))
+        self.worker.start(partial(export_job, Path(path), result.store, result.written_info))
         self.line.show_status(f"Writing {Path(path).name}…")
 
     @Slot()
@@ -151,6 +158,7 @@ class ResultsStep(QWidget):
     def shut_down(self) -> None:
         """Stop writing (closing time); a table that is not whole leaves no file."""
         self.worker.stop_and_wait()
+        self.filter.shut_down()
 
     def _make_fields(self) -> None:
         self.summary = QLabel(_NONE)
@@ -166,6 +174,9 @@ class ResultsStep(QWidget):
         )
         self.colour_row = QWidget()
         make_form(self.colour_row).addRow(field_label("Colour by"), self.colour)
+        self.filter = FilterBox()
+        self.filter_step = StepBox("Filter", self.filter, opened=False)
+        self.filter_step.header.setToolTip("Which localizations are shown and exported.")
         self.open_button = QPushButton("Open…")
         self.open_menu = QMenu(self.open_button)
         self.open_menu.aboutToShow.connect(self._fill_open_menu)
@@ -177,7 +188,9 @@ class ResultsStep(QWidget):
     @Slot()
     def _update(self) -> None:
         self.summary.setText(self._none() if self._run is None else self._run.summary())
-        self.colour_row.setVisible(self._run is not None and self._run.result is not None)
+        there = None if self._run is None else self._run.result
+        self.colour_row.setVisible(there is not None)
+        self.filter_step.setVisible(there is not None and not self._running)
         why = _RUNNING if self._running else "" if self.localizations else _NO_RUN
         writing = _WRITING if self.worker.state.busy else ""
         self.open_button.setEnabled(not self._running)
@@ -190,6 +203,11 @@ class ResultsStep(QWidget):
             or "Adds all localizations as a Points layer (frame, y, x) with their features; "
             f"above {POINTS_CAP:,} an even sample, since napari would no longer be fluid."
         )
+
+    @Slot()
+    def _on_filter_opened(self) -> None:
+        if self.filter_step.opened:
+            self.filter.prepare()
 
     def _none(self) -> str:
         """Nothing yet; but a run that was cut short is not forgotten."""

@@ -1,0 +1,91 @@
+"""``dilatedloc cluster``: number the clusters of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, say, show
+
+if TYPE_CHECKING:
+    from napari_dilatedloc.config.clusters import ClusterConfig
+
+
+def cluster(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Table to read.")],
+    out: Annotated[Path, typer.Option(help="Table to write, with a column 'cluster'.")],
+    method: Annotated[
+        Literal["dbscan", "hdbscan"] | None,
+        typer.Option(help="One density for all clusters (dbscan), or as many as there are."),
+    ] = None,
+    radius_nm: Annotated[
+        float | None, typer.Option(help="Radius of the neighbourhood, nm; hdbscan has none.")
+    ] = None,
+    min_points: Annotated[
+        int | None,
+        typer.Option(help="Rows within the radius, hdbscan: of the smallest cluster; 10."),
+    ] = None,
+    z_weight: Annotated[
+        float | None, typer.Option(help="How z counts in distances: 0 not at all, 1 as x and y.")
+    ] = None,
+    clusters_out: Annotated[
+        Path | None, typer.Option(help="Table of the clusters to write, .csv.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings, YAML; options here overrule them.")
+    ] = None,
+    pixel_size_nm: PixelSize = None,
+    as_json: Json = False,
+) -> None:
+    """Number the clusters of a table; rows in none get -1. Needs the extra 'sklearn'."""
+    from napari_dilatedloc.analysis.clusters import cluster as find
+    from napari_dilatedloc.analysis.clusters import write_clusters
+    from napari_dilatedloc.io.tables import read_table, table_files, write_table
+
+    options = {"method": method, "radius_nm": radius_nm, "min_points": min_points}
+    settings = _settings(config, {**options, "z_weight": z_weight})
+    check_writable(out)
+    table_files(out)  # refuses a name that no format has
+    if clusters_out is not None:
+        check_writable(clusters_out)
+        if clusters_out.suffix.lower() != ".csv":
+            raise ValueError(f"--clusters-out must end in .csv, got {clusters_out.name!r}; rename")
+    table, info = read_table(source, pixel_size_nm=pixel_size_nm)
+    labelled, info, clusters = find(table, info, settings)
+    files = write_table(out, labelled, info)
+    if clusters_out is not None:
+        write_clusters(clusters_out, clusters)
+        files = [*files, clusters_out]
+    inside = sum(found.count for found in clusters)
+    names = [str(path) for path in files]
+    if as_json:
+        figures = {"before": len(table), "after": len(labelled), "clusters": len(clusters)}
+        figures |= {"clustered": inside, "noise": len(table) - inside}
+        show({**figures, "settings": settings.settings(), "files": names}, as_json)
+        return
+    typical = np.median([found.count for found in clusters]) if clusters else 0
+    say(
+        f"{len(clusters)} clusters with {inside} of {len(table)} localizations (median "
+        f"{typical:.0f} each), {len(table) - inside} are noise; {', '.join(names)}"
+    )
+
+
+def _settings(file: Path | None, options: dict[str, Any]) -> ClusterConfig:
+    """Settings of the file, and over them what the command line says."""
+    from napari_dilatedloc.config import load_yaml, parse_config
+    from napari_dilatedloc.config.clusters import ClusterConfig
+
+    values: dict[str, Any] = {}
+    if file is not None:
+        values = load_yaml(ClusterConfig, file).model_dump(exclude_unset=True)
+    values |= {name: value for name, value in options.items() if value is not None}
+    settings: ClusterConfig = parse_config(ClusterConfig, values, "cluster")
+    return settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command()(cluster)

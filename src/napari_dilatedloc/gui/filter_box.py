@@ -1,0 +1,201 @@
+"""Filtering of the result on show: the form, the rows it keeps, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from threading import Event
+
+from qtpy.QtCore import QTimer, Signal, Slot
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_dilatedloc.config.filters import FilterConfig
+from napari_dilatedloc.gui.filter_form import Columns, FilterForm
+from napari_dilatedloc.gui.live import LiveResult
+from napari_dilatedloc.gui.status_line import StatusLine
+from napari_dilatedloc.gui.worker import GeneratorWorker, State
+from napari_dilatedloc.table import Localizations, TableInfo
+
+FOLLOW_MS = 30
+"""From a drag to the picture."""
+REST_MS = 150
+"""From the last drag to the other histograms, and to a step that can be undone."""
+
+
+class FilterBox(QWidget):
+    """Filters the localizations of a `LiveResult`; image, circles, counts and exports follow.
+
+    Signals
+    -------
+    changed
+        Other localizations are kept.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.form = FilterForm()
+        self.line = StatusLine()
+        self.worker = GeneratorWorker(self)
+        self._result: LiveResult | None = None
+        self._looked_at: LiveResult | None = None  # by the worker
+        self._columns: Columns | None = None
+        self._before: list[FilterConfig] = []  # to go back to
+        self._settled = FilterConfig()  # the last one that can be gone back to
+        self._follow, self._rest = _once(self, FOLLOW_MS), _once(self, REST_MS)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.form)
+        layout.addWidget(self.line)
+        self._follow.timeout.connect(self._apply)
+        self._rest.timeout.connect(self._settle)
+        self.form.range_changed.connect(self._on_range)
+        self.form.rest_changed.connect(self.set_config)
+        self.form.undo_clicked.connect(self.undo)
+        self.form.clear_clicked.connect(self.clear)
+        self.worker.yielded.connect(self._on_ready)
+        self.worker.failed.connect(self._on_failed)
+        self.worker.finished.connect(self._on_finished)
+        self._update()
+
+    @property
+    def config(self) -> FilterConfig:
+        """What holds now."""
+        return FilterConfig() if self._columns is None else self._columns.ranges.config
+
+    def show_result(self, result: LiveResult | None) -> None:
+        """Take another result, which has ended; None: there is none, or it still grows."""
+        if result is self._result:
+            return
+        self._result, self._columns = result, None
+        self._before, self._settled = [], FilterConfig()
+        self.form.show_config(FilterConfig())
+        self.line.show_status("")
+        self._update()
+
+    @Slot()
+    def prepare(self) -> None:
+        """Look at the columns, the first time the form is opened."""
+        if self._result is None or self._columns is not None or self.worker.state.busy:
+            return
+        self._looked_at = self._result
+        job = partial(_begin, self._result.store.everything, self._result.info)
+        self.line.show_status("Looking at the columns…")
+        self.worker.start(job)
+
+    @Slot(object)
+    def set_config(self, config: FilterConfig) -> None:
+        """Exchange everything; neighbours may take seconds, so in the background."""
+        if self._columns is None or self.worker.state.busy:
+            return
+        self._settle()
+        self.line.show_status("Filtering…")
+        self.form.setEnabled(False)
+        self.worker.start(partial(_exchange, self._columns, config))
+
+    @Slot()
+    def undo(self) -> None:
+        """Go back to the filter before."""
+        self._settle()
+        if self._before and not self.worker.state.busy:
+            config = self._before.pop()
+            self._settled = config
+            self.form.show_config(config)
+            self.set_config(config)
+
+    @Slot()
+    def clear(self) -> None:
+        """Take all filters off."""
+        self.form.show_config(FilterConfig())
+        self.set_config(FilterConfig())
+
+    def shut_down(self) -> None:
+        """Stop the worker (closing time)."""
+        self.worker.stop_and_wait()
+
+    @Slot(str, object, object)
+    def _on_range(self, name: str, low: float | None, high: float | None) -> None:
+        if self._columns is None or self.worker.state.busy:
+            return
+        self._columns.ranges.set_range(name, low, high)
+        self._follow.start()
+        self._rest.start()
+
+    @Slot()
+    def _apply(self) -> None:
+        """Let the picture follow."""
+        if self._result is None or self._columns is None:
+            return
+        kept = self._columns.ranges.config != FilterConfig()
+        self._result.filter(
+            self._columns.ranges.config, self._columns.ranges.mask if kept else None
+        )
+        self._update()
+        self.changed.emit()
+
+    @Slot()
+    def _settle(self) -> None:
+        """Remember what was before, and let the other histograms follow."""
+        self._rest.stop()
+        if self._columns is None:
+            return
+        if self._columns.ranges.config != self._settled:
+            self._before.append(self._settled)
+            self._settled = self._columns.ranges.config
+        self.form.show_config(self._columns.ranges.config)
+        self.form.show_histograms(self._columns)
+        if self._result is not None:
+            self._result.settle()
+        self._update()
+
+    @Slot(list)
+    def _on_ready(self, items: list[Columns]) -> None:
+        if self._looked_at is not self._result:  # another result came meanwhile
+            return
+        self._columns = items[-1]
+        self._apply()
+        self._settle()
+
+    @Slot(str, str)
+    def _on_failed(self, sentence: str, details: str) -> None:
+        self.line.show_error(sentence, details)
+
+    @Slot()
+    def _on_finished(self) -> None:
+        if self.worker.state is not State.FAILED:
+            self.line.show_status("")
+        if self._looked_at is not self._result:
+            self.prepare()
+        self._update()
+
+    def _update(self) -> None:
+        ready = self._columns is not None and not self.worker.state.busy
+        self.form.setEnabled(ready)
+        self.form.undo_button.setEnabled(bool(self._before))
+        self.form.clear_button.setEnabled(self.config != FilterConfig())
+        if self._result is not None:
+            store = self._result.store
+            self.form.count.setText(f"{len(store):,} of {store.total:,} localizations are kept.")
+
+
+def _begin(
+    everything: Callable[[], Localizations], info: TableInfo, _stop: Event
+) -> Iterator[Columns]:
+    """Job: look at all columns."""
+    from napari_dilatedloc.analysis.ranges import RangeFilter
+
+    yield Columns.of(RangeFilter(everything(), info))
+
+
+def _exchange(columns: Columns, config: FilterConfig, _stop: Event) -> Iterator[Columns]:
+    """Job: another filter; the form is disabled meanwhile, so nobody else changes it."""
+    columns.ranges.set_config(config)
+    yield columns
+
+
+def _once(parent: QWidget, interval_ms: int) -> QTimer:
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(interval_ms)
+    return timer
