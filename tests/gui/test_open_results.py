@@ -44,7 +44,7 @@ def test_a_run_of_before_is_shown_again(qtbot, viewer, movie, model_path):
     with qtbot.waitSignal(dock.worker.finished, timeout=TIMEOUT):
         recent.trigger()
     assert dock.worker.state is State.DONE
-    assert dock.panel.status.text() == f"Opened cells: {len(found):,} localizations."
+    assert dock.panel.status.text() == f"cells: {len(found):,} localizations."
     again = dock.result.store.table()
     for name in Localizations.column_names():
         np.testing.assert_array_equal(getattr(again, name), getattr(found, name))

@@ -29,6 +29,7 @@ from napari_dilatedloc.gui.live import LiveResult
 from napari_dilatedloc.gui.localize_step import LocalizeStep
 from napari_dilatedloc.gui.model_step import ModelStep
 from napari_dilatedloc.gui.movie_step import MovieStep
+from napari_dilatedloc.gui.plot_theme import ThemedPlot
 from napari_dilatedloc.gui.preferences import config_folder
 from napari_dilatedloc.gui.psf_step import PSFStep
 from napari_dilatedloc.gui.results_step import ResultsStep
@@ -250,6 +251,9 @@ class DilatedLocDock(QWidget):
         self.results.changed.connect(self._update_steps)
         self.results.table_chosen.connect(self.open_table)
         self.results.kept_chosen.connect(self.open_kept)
+        self.results.process.drift_clicked.connect(self.runner.correct_drift)
+        self.results.process.link_clicked.connect(self.runner.link)
+        self.results.process.undo_clicked.connect(self.runner.undo)
         self.panel.start_clicked.connect(self.start)
         self.localize_step.watch_chosen.connect(self.watch)
         self.worker.state_changed.connect(self.localize_step.set_state)
@@ -357,8 +361,9 @@ class DilatedLocDock(QWidget):
         """Colours of napari's theme."""
         kind = get_theme(self._viewer.theme).type
         self.setStyleSheet(style_sheet(kind))
-        for plot in (*self.findChildren(CrlbView), *self.findChildren(TrainPlots)):
-            plot.set_theme(kind)
+        for of in (CrlbView, TrainPlots, ThemedPlot):
+            for plot in self.findChildren(of):
+                plot.set_theme(kind)
 
     @Slot()
     def _watch_window(self) -> None:

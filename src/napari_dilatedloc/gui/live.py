@@ -142,14 +142,14 @@ class LiveResult:
         provenance: dict[str, Any],
         z_range_nm: Limits | None = None,
     ) -> None:
-        self.info = info
+        self.info, self.shape = info, shape
         self.store = LocalizationStore()
         self.placement = placement
         self.magnification = magnification_for(shape, info.pixel_size_nm)
         self.frames: tuple[int, int] | None = None
         self._viewer = viewer
-        self._name = name
-        self._z_range = z_range_nm
+        self.name = name
+        self.z_range_nm = z_range_nm
         self._hue: HueLayer | None = None
         active = viewer.layers.selection.active
         side = tuple(length * self.magnification for length in shape)
@@ -180,7 +180,7 @@ class LiveResult:
         """Circles of the current frame."""
         if self._points is None:
             active = self._viewer.layers.selection.active
-            name = f"{self._name} localizations (this frame)"
+            name = f"{self.name} localizations (this frame)"
             self._points = FramePoints(self._viewer, self.placement, self.store, self.info, name)
             self._viewer.layers.selection.active = active
         return self._points
@@ -283,7 +283,7 @@ class LiveResult:
                 by,
                 self.magnification,
                 self.info.pixel_size_nm,
-                self._z_range if by is ColourBy.Z else None,
+                self.z_range_nm if by is ColourBy.Z else None,
             )
         if self.points.layer in self._viewer.layers:
             self.points.colour(by, limits)
@@ -295,7 +295,7 @@ class LiveResult:
         data, keywords, _ = points_layer(
             some,
             self.info,
-            f"{self._name} localizations",
+            f"{self.name} localizations",
             placement=self.placement,
             total=total,
         )
@@ -312,8 +312,8 @@ class LiveResult:
         )
 
     def _first_limits(self, by: ColourBy) -> Limits:
-        if by is ColourBy.Z and self._z_range is not None:
-            return self._z_range
+        if by is ColourBy.Z and self.z_range_nm is not None:
+            return self.z_range_nm
         return limits_of(values_of(self.store.sample(GUESS), by, self.info.pixel_size_nm))
 
     def finish(self, partial: bool) -> None:
@@ -333,7 +333,15 @@ class LiveResult:
             ours = layer.metadata[METADATA_KEY]
             layer.metadata = {**layer.metadata, METADATA_KEY: {**ours, **said}}
 
-    def hide(self) -> None:
-        """Hide the layers, for a newer result over the same movie."""
-        self.image_layer.visible = False
-        self.points.layer.visible = False
+    def show(self, visible: bool) -> None:
+        """Show the layers, or hide them for a newer result over the same movie."""
+        self.image_layer.visible = visible
+        self.points.layer.visible = visible
+
+    def remove(self) -> None:
+        """Take the layers away."""
+        if self._hue is not None:
+            self._hue.remove()
+        for layer in (self.image_layer, self.points.layer):
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)

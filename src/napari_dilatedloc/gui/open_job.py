@@ -10,6 +10,7 @@ from threading import Event
 import numpy as np
 
 from napari_dilatedloc.gui.kept_runs import KeptRun
+from napari_dilatedloc.gui.layers import Placement
 from napari_dilatedloc.io.tables import read_table
 from napari_dilatedloc.table import Localizations, TableInfo
 
@@ -30,12 +31,15 @@ class TableOpened:
         (height, width) of the field, px: of the movie, else what holds all positions.
     z_range_nm : (float, float), optional
         z that the model covers, nm.
+    placement : Placement, optional
+        Where it lies; default: over the movie of that name, else where pixel (0, 0) is 0.
     """
 
     name: str
     info: TableInfo
     shape: tuple[int, int]
     z_range_nm: tuple[float, float] | None = None
+    placement: Placement | None = None
 
 
 def open_table_job(
@@ -50,7 +54,7 @@ def open_table_job(
         raise ValueError(f"{path.name} holds no localizations; choose another table.")
     shape = info.shape or (int(np.ceil(table.y.max())) + 2, int(np.ceil(table.x.max())) + 2)
     yield TableOpened(path.stem, info, shape)
-    yield from _parts(table.sorted_by_frame(), stop)
+    yield from parts_of(table.sorted_by_frame(), stop)
 
 
 def open_kept_job(run: KeptRun, stop: Event) -> Iterator[TableOpened | Localizations]:
@@ -58,10 +62,10 @@ def open_kept_job(run: KeptRun, stop: Event) -> Iterator[TableOpened | Localizat
     about = run.about
     yield TableOpened(about.movie, about.info, about.shape, about.z_range_nm)
     for part in run.parts():
-        yield from _parts(part, stop)
+        yield from parts_of(part, stop)
 
 
-def _parts(table: Localizations, stop: Event) -> Iterator[Localizations]:
+def parts_of(table: Localizations, stop: Event) -> Iterator[Localizations]:
     """Rows in order, those of one frame never apart."""
     start = 0
     while start < len(table) and not stop.is_set():

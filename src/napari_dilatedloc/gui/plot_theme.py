@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
 COLOURS = {"dark": ("#23242b", "#d0d4da"), "light": ("#ebe7e6", "#3b3a39")}
 """(background, foreground) by the kind of napari's theme, as napari has them."""
 
@@ -28,3 +31,47 @@ def recolour(figure: Any, kind: str) -> None:
         legend = axis.get_legend()
         for text in [*texts, *([] if legend is None else legend.get_texts())]:
             text.set_color(foreground)
+
+
+class ThemedPlot(QWidget):
+    """One small plot in the dock; there is none before the first drawing.
+
+    matplotlib is slow to load, so it is loaded then.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.figure: Any = None
+        self._canvas: Any = None
+        self._theme = "dark"
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self.hide()
+
+    def set_theme(self, kind: str) -> None:
+        """Take the colours of a dark or a light theme."""
+        self._theme = kind
+        if self.figure is not None:
+            self.draw()
+
+    def clear(self, height: int) -> Any:
+        """Empty axes, (re)made, of a plot so many px high."""
+        if self.figure is None:
+            from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
+            from matplotlib.figure import Figure
+
+            self.figure = Figure(layout="constrained")
+            self._canvas = FigureCanvasQTAgg(self.figure)
+            self._canvas.setMinimumWidth(100)
+            # or the wheel would stop scrolling the dock here
+            self._canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+            self._column.addWidget(self._canvas)
+        self._canvas.setFixedHeight(height)
+        self.figure.clear()
+        return self.figure.subplots()
+
+    def draw(self) -> None:
+        """Show what was drawn, in the colours of the theme."""
+        recolour(self.figure, self._theme)
+        self._canvas.draw_idle()
+        self.show()

@@ -22,6 +22,7 @@ from napari_dilatedloc.gui.export_job import export_job
 from napari_dilatedloc.gui.filter_box import FilterBox
 from napari_dilatedloc.gui.kept_runs import KeptRuns
 from napari_dilatedloc.gui.layers import POINTS_CAP
+from napari_dilatedloc.gui.process_box import ProcessBox
 from napari_dilatedloc.gui.run import Run
 from napari_dilatedloc.gui.shortcuts import EXPORT, with_keys
 from napari_dilatedloc.gui.status_line import StatusLine
@@ -65,7 +66,7 @@ class ResultsStep(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._run: Run | None = None
-        self._running = False
+        self._running = self._undo = False
         self.worker = GeneratorWorker(self)
         self._make_fields()
         layout = QVBoxLayout(self)
@@ -79,6 +80,7 @@ class ResultsStep(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.line)
         layout.addWidget(self.filter_step)
+        layout.addWidget(self.process_step)
         self.colour.activated.connect(self._on_colour)
         self.export_button.clicked.connect(self.export)
         self.points_button.clicked.connect(self.add_points)
@@ -99,11 +101,14 @@ class ResultsStep(QWidget):
         """Whether there are localizations and no run is adding to them."""
         return not self._running and self.localizations > 0
 
-    def show_run(self, run: Run, *, running: bool) -> None:
-        """Take the run on show, which has begun, got its layers, or ended."""
+    def show_run(self, run: Run, *, running: bool, undo: bool = False) -> None:
+        """Take the run on show, which has begun, got its layers, or ended.
+
+        `undo` says whether it was made of another one.
+        """
         if run is not self._run:
             self.line.show_status("")
-        self._run, self._running = run, running
+        self._run, self._running, self._undo = run, running, undo
         self.filter.show_result(None if running else run.result)
         self._on_filter_opened()
         if run.result is not None and self.colour_by is not ColourBy.NOTHING:
@@ -177,6 +182,9 @@ class ResultsStep(QWidget):
         self.filter = FilterBox()
         self.filter_step = StepBox("Filter", self.filter, opened=False)
         self.filter_step.header.setToolTip("Which localizations are shown and exported.")
+        self.process = ProcessBox()
+        self.process_step = StepBox("Drift, blinks", self.process, opened=False)
+        self.process_step.header.setToolTip("Take the drift off, merge the rows of one blink.")
         self.open_button = QPushButton("Open…")
         self.open_menu = QMenu(self.open_button)
         self.open_menu.aboutToShow.connect(self._fill_open_menu)
@@ -190,7 +198,9 @@ class ResultsStep(QWidget):
         self.summary.setText(self._none() if self._run is None else self._run.summary())
         there = None if self._run is None else self._run.result
         self.colour_row.setVisible(there is not None)
-        self.filter_step.setVisible(there is not None and not self._running)
+        for step in (self.filter_step, self.process_step):
+            step.setVisible(there is not None and not self._running)
+        self.process.set_ready(self.ready, undo=self._undo and not self._running)
         why = _RUNNING if self._running else "" if self.localizations else _NO_RUN
         writing = _WRITING if self.worker.state.busy else ""
         self.open_button.setEnabled(not self._running)

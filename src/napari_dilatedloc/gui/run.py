@@ -286,6 +286,8 @@ class OpenedRun(Run):
 
     def _placement(self, viewer: Any, opened: TableOpened) -> Placement:
         """Over the movie it came from if that is open, else where pixel (0, 0) is 0."""
+        if opened.placement is not None:
+            return opened.placement
         for layer in viewer.layers:
             if (
                 layer.name == opened.name

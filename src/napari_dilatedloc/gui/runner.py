@@ -10,10 +10,13 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer, Signal, Slot
 
 from napari_dilatedloc.config import CameraConfig, LocalizeConfig
+from napari_dilatedloc.config.drift import DriftConfig
+from napari_dilatedloc.config.linking import LinkingConfig
 from napari_dilatedloc.gui.kept_runs import KeptRun, KeptRuns, NotKept, keeping
 from napari_dilatedloc.gui.live import LiveResult
 from napari_dilatedloc.gui.localize_job import RunJudged, RunJudging, RunStarted, localize_job
 from napari_dilatedloc.gui.open_job import TableOpened, open_kept_job, open_table_job
+from napari_dilatedloc.gui.process_job import DriftFound, drift_job, link_job
 from napari_dilatedloc.gui.results_step import ResultsStep
 from napari_dilatedloc.gui.run import Asked, OpenedRun, Run, WatchedRun
 from napari_dilatedloc.gui.run_panel import RunPanel
@@ -61,7 +64,9 @@ class Runner(QObject):
         self._panel = panel
         self._results = results
         self._over = Event()
-        self._opening = False  # rather than localizing
+        self._opening = False  # or making a result of another one, rather than localizing
+        self._made_of: Run | None = None
+        self._before: list[Run] = []  # results that the one on show was made of
         self._timer = QTimer(self)
         self._timer.setInterval(REFRESH_INTERVAL_MS)
         self._timer.timeout.connect(self._refresh)
@@ -124,6 +129,28 @@ class Runner(QObject):
         """Show a run of before again."""
         self._open(partial(open_kept_job, run), run.about.movie)
 
+    @Slot(object)
+    def correct_drift(self, config: DriftConfig) -> None:
+        """Take the drift off the result on show: a new one."""
+        self._process(drift_job, config, "Measuring the drift…")
+
+    @Slot(object)
+    def link(self, config: LinkingConfig) -> None:
+        """Merge the blinks of the result on show: a new one."""
+        self._process(link_job, config, "Merging blinks…")
+
+    @Slot()
+    def undo(self) -> None:
+        """Show the result again that the one on show was made of."""
+        if self.worker.state.busy or not self._before:
+            return
+        if self.result is not None:
+            self.result.remove()
+        self.run = self._before.pop()
+        if self.result is not None:
+            self.result.show(True)
+        self._show_run(running=False)
+
     @Slot()
     def end_recording(self) -> None:
         """Do the frames that are there and end."""
@@ -143,17 +170,32 @@ class Runner(QObject):
         return partial(keeping, job, KeptRuns(), run.name, shape, run.pixel_size_nm)
 
     def _open(self, job: Job, name: str) -> None:
+        self._before = []
+        self._make(job, f"Reading {name}…")
+
+    def _process(self, job: Any, config: Any, status: str) -> None:
+        if self.run is None or self.result is None or self.worker.state.busy:
+            return
+        self._made_of = self.run
+        self._make(partial(job, self.result, config), status)
+
+    def _make(self, job: Job, status: str) -> None:
+        """Run a job that yields a whole result."""
         self._opening = True
         self.worker.start(job)
-        self._panel.show_status(f"Reading {name}…")
+        self._panel.show_status(status)
+
+    def _show_run(self, *, running: bool) -> None:
+        if self.run is not None:
+            self._results.show_run(self.run, running=running, undo=bool(self._before))
 
     def _begin(self, run: Run, job: Job, status: str) -> None:
-        self._opening = False
+        self._opening, self._before = False, []
         if self.result is not None:
-            self.result.hide()  # the new result comes to lie over the same movie
+            self.result.show(False)  # the new result comes to lie over the same movie
         self.run = run
         self.described.emit("", "")
-        self._results.show_run(run, running=True)
+        self._show_run(running=True)
         self.worker.start(job)
         self._panel.show_status(status)
         self._timer.start()
@@ -183,19 +225,24 @@ class Runner(QObject):
                 had_none = run.result is None
                 run.take(item)
                 if had_none:
-                    self._results.show_run(run, running=True)
+                    self._show_run(running=True)
         if run.total:
             self._panel.show_progress(run.done, run.total, run.bar_text, run.figures())
             self._results.show_summary(run)
 
     def _take_opened(self, items: list[Any]) -> None:
         for item in items:
-            if isinstance(item, TableOpened):
+            if isinstance(item, DriftFound):
+                self._results.process.plot.show_drift(item)
+            elif isinstance(item, TableOpened):
                 if self.result is not None:
-                    self.result.hide()
+                    self.result.show(False)
+                if self._made_of is not None:
+                    self._before.append(self._made_of)
+                    self._made_of = None
                 self.run = OpenedRun(self._viewer, item)
                 self.described.emit("", "")
-                self._results.show_run(self.run, running=True)
+                self._show_run(running=True)
             elif isinstance(self.run, OpenedRun):
                 self.run.take_table(item)
 
@@ -209,10 +256,11 @@ class Runner(QObject):
         self._timer.stop()
         self._panel.show_recording(False)
         run = self.run
+        self._made_of = None
         if run is None or (self._opening and not isinstance(run, OpenedRun)):
             return
         run.finish()
-        self._results.show_run(run, running=False)
+        self._show_run(running=False)
         if self._opening:
             self._conclude_opening(run)
         elif self.worker.state is State.FAILED:
@@ -228,4 +276,4 @@ class Runner(QObject):
         elif self.worker.state is State.CANCELLED:
             self._panel.show_status("Cancelled; what was read so far is shown.")
         else:
-            self._panel.show_status(f"Opened {run.name}: {run.localizations:,} localizations.")
+            self._panel.show_status(f"{run.name}: {run.localizations:,} localizations.")

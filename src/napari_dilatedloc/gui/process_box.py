@@ -1,0 +1,133 @@
+"""What is done to a whole result: drift taken off, blinks merged, and the way back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal, Slot
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSpinBox, QVBoxLayout, QWidget
+
+from napari_dilatedloc.config.drift import DriftConfig, DriftMethod
+from napari_dilatedloc.config.linking import LinkingConfig
+from napari_dilatedloc.gui.plot_theme import ThemedPlot
+from napari_dilatedloc.gui.style import field_label, make_form, narrow
+
+if TYPE_CHECKING:
+    from napari_dilatedloc.gui.process_job import DriftFound
+
+PLOT_HEIGHT = 150
+COLOURS = ("tab:blue", "tab:orange", "tab:red")
+METHODS: dict[DriftMethod, str] = {
+    "aim": "AIM (any structure, quick)",
+    "rcc": "RCC (images of segments)",
+    "fiducials": "fiducials (beads in the field)",
+}
+_NO_UNDO = "Nothing was done to the result yet."
+
+
+class DriftPlot(ThemedPlot):
+    """Drift over frames."""
+
+    def show_drift(self, found: DriftFound) -> None:
+        """Draw it."""
+        axis = self.clear(PLOT_HEIGHT)
+        nm = found.drift.to_nm(found.pixel_size_nm)
+        for name, colour, values in zip("xyz", COLOURS, nm.T, strict=True):
+            if name != "z" or values.any():
+                axis.plot(values, color=colour, linewidth=1.2, label=name)
+        axis.set_xlabel("frame", fontsize=8)
+        axis.set_title("Drift (nm)", fontsize=8, loc="left")
+        axis.tick_params(labelsize=7)
+        axis.grid(visible=True)
+        axis.legend(fontsize=8, ncols=3, frameon=False, handlelength=1, loc="best")
+        self.draw()
+
+
+class ProcessBox(QWidget):
+    """Buttons that turn the result on show into another one.
+
+    Signals
+    -------
+    drift_clicked : DriftConfig
+    link_clicked : LinkingConfig
+    undo_clicked
+        The result before shall come back.
+    """
+
+    drift_clicked = Signal(object)
+    link_clicked = Signal(object)
+    undo_clicked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.method = QComboBox()
+        for name, label in METHODS.items():
+            self.method.addItem(label, name)
+        narrow(self.method)
+        self.method.setToolTip(
+            "AIM compares where localizations of the movie's parts coincide; RCC correlates images "
+            "of them; fiducials follows beads that are on in nearly all frames."
+        )
+        self.segments = QSpinBox()
+        self.segments.setMaximum(10_000)
+        self.segments.setSpecialValueText("automatic")
+        self.segments.setToolTip(
+            "Parts the movie is cut into; more follow a faster drift and need more localizations."
+        )
+        self.drift_button = QPushButton("Correct drift")
+        self.drift_button.setToolTip(
+            "Measures how the sample moved, in x, y and z, and takes it off: a new result."
+        )
+        self.dark = QSpinBox()
+        self.dark.setMaximum(1000)
+        self.dark.setValue(LinkingConfig().dark_frames)
+        self.dark.setToolTip("Frames in which a molecule may be missing and still be the same one.")
+        self.link_button = QPushButton("Merge blinks")
+        self.link_button.setToolTip(
+            "Rows of one molecule in consecutive frames become one: photons summed, position and "
+            "precision combined. How far apart they may be follows from their precision."
+        )
+        self.undo_button = QPushButton("Undo the last step")
+        self.plot = DriftPlot()
+        self._lay_out()
+        self.drift_button.clicked.connect(self._on_drift)
+        self.link_button.clicked.connect(self._on_link)
+        self.undo_button.clicked.connect(self.undo_clicked)
+        self.set_ready(False, undo=False)
+
+    def set_ready(self, ready: bool, *, undo: bool) -> None:
+        """Whether there is a result that stands still, and one to go back to."""
+        for button in (self.drift_button, self.link_button):
+            button.setEnabled(ready)
+        self.undo_button.setEnabled(undo)
+        self.undo_button.setToolTip("Shows the result before." if undo else _NO_UNDO)
+
+    def _lay_out(self) -> None:
+        fields = QWidget()
+        form = make_form(fields)
+        form.addRow(field_label("Drift"), self.method)
+        form.addRow(field_label("Segments"), _beside(self.segments, self.drift_button))
+        form.addRow(field_label("Dark frames"), _beside(self.dark, self.link_button))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (fields, self.undo_button, self.plot):
+            layout.addWidget(widget)
+
+    @Slot()
+    def _on_drift(self) -> None:
+        method, segments = self.method.currentData(), self.segments.value()
+        segments = max(2, segments) if segments else None
+        self.drift_clicked.emit(DriftConfig(method=method, segments=segments))
+
+    @Slot()
+    def _on_link(self) -> None:
+        self.link_clicked.emit(LinkingConfig(dark_frames=self.dark.value()))
+
+
+def _beside(*widgets: QWidget) -> QWidget:
+    line = QWidget()
+    row = QHBoxLayout(line)
+    row.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        row.addWidget(widget, 1)
+    return line
