@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_dilatedloc.cli.common import Json, PixelSize, parse_numbers, progress_bar
+from napari_dilatedloc.cli.batch import end_batch, pairs_of, run_batch
+from napari_dilatedloc.cli.common import Json, PixelSize, parse_numbers, progress_bar, show
 from napari_dilatedloc.cli.kept_run import (
     fill,
     fill_on_cluster,
@@ -24,7 +26,7 @@ from napari_dilatedloc.cli.run_options import (
     ModelName,
     Overwrite,
     Resume,
-    TableFile,
+    TableOrFolder,
     Threshold,
     TileSize,
     check_output,
@@ -34,6 +36,7 @@ from napari_dilatedloc.cli.run_options import (
 if TYPE_CHECKING:
     from napari_dilatedloc.config import LocalizeConfig
     from napari_dilatedloc.inference.report import LocalizedBlock, LocalizeReport
+    from napari_dilatedloc.inference.store import RunFolder
     from napari_dilatedloc.network.checkpoint import Model
     from napari_dilatedloc.table import Localizations
 
@@ -41,9 +44,18 @@ ENGINES = "auto, exact, torch, compiled or openvino; exact: layer by layer in fl
 
 
 def localize(
-    movie: Annotated[Path, typer.Argument(help="TIFF movie, or a folder of single frames.")],
+    movies: Annotated[
+        list[Path],
+        typer.Argument(metavar="MOVIE...", help="TIFF movies, or folders of single frames."),
+    ],
     model: ModelName,
-    out: TableFile,
+    out: TableOrFolder,
+    each: Annotated[
+        bool, typer.Option("--each", help="Every TIFF file of a folder is a movie of its own.")
+    ] = False,
+    suffix: Annotated[
+        str, typer.Option(help="Kind of the tables of several movies, as in --out.")
+    ] = ".csv",
     frames: Annotated[str | None, typer.Option(help="Frames A:B, from 0, B left out.")] = None,
     roi: Annotated[str | None, typer.Option(help="Region y0,x0,y1,x1 in px.")] = None,
     threshold: Threshold = None,
@@ -69,40 +81,75 @@ def localize(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Localize the molecules of a movie.
+    """Localize the molecules of a movie, or of several.
 
     The run is kept beside the table in a folder ending in .run, so that --resume goes on after a
     crash. Ctrl-C stops the run and writes the frames done so far. What speaks against the model,
     before and after the run, is said on standard error and stands under "warnings" in the JSON.
+
+    With several movies, or --each, --out is a folder: each movie gives a table there, and
+    summary.csv tells how all of them went. One that fails does not stop the others.
     """
+    if workers and scheduler:
+        raise ValueError("--scheduler takes the workers there are; leave --workers out")
+    options = {"threshold": threshold, "device": device, "engine": engine}
+    options |= {"precision": precision, "batch_frames": batch_frames, "tile_size": tile_size}
+    settings = _settings(config, frames, roi, options)
+    way = _Way(resume, overwrite, workers, scheduler)
+    if len(movies) == 1 and not each:
+        check_output(out, resume, overwrite)
+        trained = model_with_camera(model, camera)
+        show_run(_localize_one(movies[0], out, trained, settings, pixel_size_nm, way), out, as_json)
+        return
+    pairs = pairs_of(movies, out, suffix, each=each)
+    check_output(pairs[0][1], resume, overwrite)
+    trained = model_with_camera(model, camera)
+    rows = run_batch(
+        pairs, lambda movie, to: _localize_one(movie, to, trained, settings, pixel_size_nm, way)
+    )
+    show(rows, as_json)
+    end_batch(rows)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a run is begun, and by whom it is done."""
+
+    resume: bool
+    overwrite: bool
+    workers: int | None
+    scheduler: str | None
+
+
+def _localize_one(
+    movie: Path,
+    out: Path,
+    trained: Model,
+    settings: LocalizeConfig,
+    pixel_size_nm: float | None,
+    way: _Way,
+) -> RunFolder:
+    """A movie to its table."""
     from napari_dilatedloc.inference.checks import check_model_fits, check_run
     from napari_dilatedloc.inference.record import record_of
     from napari_dilatedloc.inference.store import begin, folder_of
     from napari_dilatedloc.io.movie import open_movie
 
-    if workers and scheduler:
-        raise ValueError("--scheduler takes the workers there are; leave --workers out")
-    check_output(out, resume, overwrite)
-    options = {"threshold": threshold, "device": device, "engine": engine}
-    options |= {"precision": precision, "batch_frames": batch_frames, "tile_size": tile_size}
-    settings = _settings(config, frames, roi, options)
-    trained = model_with_camera(model, camera)
     opened = open_movie(movie, pixel_size_nm=pixel_size_nm)
     check_run(opened.data, settings)
     pixel = opened.pixel_size_nm or trained.info.pixel_size_nm
     record = record_of(opened, trained, settings, pixel, out.name)
-    folder = begin(folder_of(out), record, resume=resume, overwrite=overwrite)
+    folder = begin(folder_of(out), record, resume=way.resume, overwrite=way.overwrite)
     if folder.record.status == "finished":
         say_finished(folder, out)
+        return folder
+    warnings = check_model_fits(opened.data, opened.pixel_size_nm, trained.info)
+    warn(warnings)
+    if way.workers or way.scheduler:
+        filled = fill_on_cluster(trained, folder, way.workers, way.scheduler)
     else:
-        warnings = check_model_fits(opened.data, opened.pixel_size_nm, trained.info)
-        warn(warnings)
-        if workers or scheduler:
-            filled = fill_on_cluster(trained, folder, workers, scheduler)
-        else:
-            filled = fill(opened.data, trained, folder)
-        folder = write_and_judge(opened.data, trained, filled, out, warnings)
-    show_run(folder, out, as_json)
+        filled = fill(opened.data, trained, folder)
+    return write_and_judge(opened.data, trained, filled, out, warnings)
 
 
 def _settings(

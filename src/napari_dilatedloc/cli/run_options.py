@@ -20,6 +20,14 @@ TableFile = Annotated[
         help="Table to write: .csv (ThunderSTORM), .hdf5 (Picasso), .h5 or .parquet (own).",
     ),
 ]
+TableOrFolder = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        help="Table to write: .csv (ThunderSTORM), .hdf5 (Picasso), .h5 or .parquet (own); the "
+        "folder of the tables for several movies.",
+    ),
+]
 Threshold = Annotated[
     float | None, typer.Option("--threshold", help="Smallest detection probability, 0-1.")
 ]
