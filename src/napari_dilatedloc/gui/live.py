@@ -147,7 +147,7 @@ class LiveResult:
         self.placement = placement
         self.magnification = magnification_for(shape, info.pixel_size_nm)
         self.frames: tuple[int, int] | None = None
-        self._viewer = viewer
+        self.viewer = viewer
         self.name = name
         self.z_range_nm = z_range_nm
         self._hue: HueLayer | None = None
@@ -179,10 +179,10 @@ class LiveResult:
     def points(self) -> FramePoints:
         """Circles of the current frame."""
         if self._points is None:
-            active = self._viewer.layers.selection.active
+            active = self.viewer.layers.selection.active
             name = f"{self.name} localizations (this frame)"
-            self._points = FramePoints(self._viewer, self.placement, self.store, self.info, name)
-            self._viewer.layers.selection.active = active
+            self._points = FramePoints(self.viewer, self.placement, self.store, self.info, name)
+            self.viewer.layers.selection.active = active
         return self._points
 
     def _add_frame_points(self) -> None:
@@ -230,14 +230,14 @@ class LiveResult:
         flat = self._image.reshape(-1)
         np.add.at(flat, self._places[changed], np.where(now[changed], 1, -1).astype(np.float32))
         self._dirty = True
-        if self.image_layer in self._viewer.layers:
+        if self.image_layer in self.viewer.layers:
             self.image_layer.refresh(thumbnail=False, extent=False, highlight=False)
         if self._hue is not None:
             self._hue.restart()
 
     def settle(self) -> None:
         """Let contrast and circles follow a filter."""
-        if self._points is not None and self._points.layer in self._viewer.layers:
+        if self._points is not None and self._points.layer in self.viewer.layers:
             self._points.renew()
         self.refresh()
 
@@ -248,14 +248,14 @@ class LiveResult:
         if not self._dirty:
             return
         self._dirty = False
-        if self.image_layer in self._viewer.layers:
+        if self.image_layer in self.viewer.layers:
             if tuple(self.image_layer.contrast_limits) == self._limits:  # not touched by the user
                 self.image_layer.contrast_limits = contrast_limits(self._image)
                 self._limits = tuple(self.image_layer.contrast_limits)
             self.image_layer.refresh(thumbnail=False, extent=False, highlight=False)
         if self._hue is not None:
             self._hue.catch_up()
-        if self._points is not None and self._points.layer in self._viewer.layers:
+        if self._points is not None and self._points.layer in self.viewer.layers:
             if self._hue is not None:
                 self._points.colour(self._hue.by, self._hue.limits)
             self._points.update()
@@ -269,15 +269,15 @@ class LiveResult:
             self._later.append(partial(self.colour, by))
             return
         hue = self._hue
-        if hue is not None and hue.by is by and hue.layer in self._viewer.layers:
+        if hue is not None and hue.by is by and hue.layer in self.viewer.layers:
             return
         if hue is not None:
             hue.remove()
             self._hue = None
         limits = self._first_limits(by)
-        if by is not ColourBy.NOTHING and self.image_layer in self._viewer.layers:
+        if by is not ColourBy.NOTHING and self.image_layer in self.viewer.layers:
             self._hue = HueLayer(
-                self._viewer,
+                self.viewer,
                 self.image_layer,
                 self.store,
                 by,
@@ -285,7 +285,7 @@ class LiveResult:
                 self.info.pixel_size_nm,
                 self.z_range_nm if by is ColourBy.Z else None,
             )
-        if self.points.layer in self._viewer.layers:
+        if self.points.layer in self.viewer.layers:
             self.points.colour(by, limits)
 
     def add_points(self, by: ColourBy) -> str:
@@ -303,7 +303,7 @@ class LiveResult:
             values = values_of(some, by, self.info.pixel_size_nm)
             limits = self._hue.limits if self._hue is not None else self._first_limits(by)
             keywords["border_color"] = colours_of(values, limits)
-        self._viewer.add_points(data, **keywords)
+        self.viewer.add_points(data, **keywords)
         if len(some) == total:
             return f"Added all {total:,} localizations as points."
         return (
@@ -322,7 +322,7 @@ class LiveResult:
             self._later.pop(0)()
         self._dirty = True
         self.refresh()
-        if self.image_layer in self._viewer.layers:
+        if self.image_layer in self.viewer.layers:
             self.image_layer.refresh(thumbnail=True, extent=False, highlight=False)
         if partial and self.frames is not None:
             label = f"(frames {self.frames[0]}-{self.frames[1] - 1})"
@@ -343,5 +343,5 @@ class LiveResult:
         if self._hue is not None:
             self._hue.remove()
         for layer in (self.image_layer, self.points.layer):
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from qtpy.QtCore import Signal, Slot
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QFileDialog,
     QHBoxLayout,
@@ -23,7 +24,9 @@ from napari_dilatedloc.gui.filter_box import FilterBox
 from napari_dilatedloc.gui.kept_runs import KeptRuns
 from napari_dilatedloc.gui.layers import POINTS_CAP
 from napari_dilatedloc.gui.process_box import ProcessBox
+from napari_dilatedloc.gui.quality_box import QualityBox
 from napari_dilatedloc.gui.run import Run
+from napari_dilatedloc.gui.sharp_view import SharpView
 from napari_dilatedloc.gui.shortcuts import EXPORT, with_keys
 from napari_dilatedloc.gui.status_line import StatusLine
 from napari_dilatedloc.gui.step_box import StepBox
@@ -81,11 +84,13 @@ class ResultsStep(QWidget):
         layout.addWidget(self.line)
         layout.addWidget(self.filter_step)
         layout.addWidget(self.process_step)
+        layout.addWidget(self.quality_step)
         self.colour.activated.connect(self._on_colour)
         self.export_button.clicked.connect(self.export)
         self.points_button.clicked.connect(self.add_points)
         self.filter_step.toggled.connect(self._on_filter_opened)
-        self.filter.changed.connect(self._update)
+        self.filter.changed.connect(self._on_filtered)
+        self.sharp_box.toggled.connect(self._on_sharp)
         self.worker.state_changed.connect(self._update)
         self.worker.yielded.connect(self._on_written)
         self.worker.failed.connect(self.line.show_error)
@@ -110,7 +115,9 @@ class ResultsStep(QWidget):
             self.line.show_status("")
         self._run, self._running, self._undo = run, running, undo
         self.filter.show_result(None if running else run.result)
+        self.quality.show_result(None if running else run.result)
         self._on_filter_opened()
+        self._on_sharp()
         if run.result is not None and self.colour_by is not ColourBy.NOTHING:
             run.result.colour(self.colour_by, later=running)
         self._update()
@@ -164,6 +171,8 @@ class ResultsStep(QWidget):
         """Stop writing (closing time); a table that is not whole leaves no file."""
         self.worker.stop_and_wait()
         self.filter.shut_down()
+        self.quality.shut_down()
+        self._end_sharp()
 
     def _make_fields(self) -> None:
         self.summary = QLabel(_NONE)
@@ -177,14 +186,25 @@ class ResultsStep(QWidget):
             "(predicted, rms of x and y) or frame. Brightness stays density; drag the contrast "
             "limits of the colour layer to spread its colours."
         )
+        self.sharp_box = QCheckBox("sharp where zoomed in")
+        self.sharp_box.setToolTip(
+            "Draws what is on show anew at the resolution of the screen, each localization as a "
+            "Gaussian as wide as its predicted precision."
+        )
+        self._sharp: SharpView | None = None
         self.colour_row = QWidget()
-        make_form(self.colour_row).addRow(field_label("Colour by"), self.colour)
+        form = make_form(self.colour_row)
+        form.addRow(field_label("Colour by"), self.colour)
+        form.addRow(field_label(""), self.sharp_box)
         self.filter = FilterBox()
         self.filter_step = StepBox("Filter", self.filter, opened=False)
         self.filter_step.header.setToolTip("Which localizations are shown and exported.")
         self.process = ProcessBox()
         self.process_step = StepBox("Drift, blinks", self.process, opened=False)
         self.process_step.header.setToolTip("Take the drift off, merge the rows of one blink.")
+        self.quality = QualityBox()
+        self.quality_step = StepBox("Quality", self.quality, opened=False)
+        self.quality_step.header.setToolTip("How good the result is, and what is odd about it.")
         self.open_button = QPushButton("Open…")
         self.open_menu = QMenu(self.open_button)
         self.open_menu.aboutToShow.connect(self._fill_open_menu)
@@ -198,7 +218,7 @@ class ResultsStep(QWidget):
         self.summary.setText(self._none() if self._run is None else self._run.summary())
         there = None if self._run is None else self._run.result
         self.colour_row.setVisible(there is not None)
-        for step in (self.filter_step, self.process_step):
+        for step in (self.filter_step, self.process_step, self.quality_step):
             step.setVisible(there is not None and not self._running)
         self.process.set_ready(self.ready, undo=self._undo and not self._running)
         why = _RUNNING if self._running else "" if self.localizations else _NO_RUN
@@ -213,6 +233,27 @@ class ResultsStep(QWidget):
             or "Adds all localizations as a Points layer (frame, y, x) with their features; "
             f"above {POINTS_CAP:,} an even sample, since napari would no longer be fluid."
         )
+
+    @Slot()
+    def _on_filtered(self) -> None:
+        self.quality.forget()
+        if self._sharp is not None:
+            self._sharp.renew()
+        self._update()
+
+    @Slot()
+    def _on_sharp(self) -> None:
+        """Follow the box and the result: a sharp view is of one result that has ended."""
+        self._end_sharp()
+        result = None if self._run is None or self._running else self._run.result
+        if self.sharp_box.isChecked() and result is not None:
+            self._sharp = SharpView(result, self)
+
+    def _end_sharp(self) -> None:
+        sharp, self._sharp = self._sharp, None
+        if sharp is not None:
+            sharp.end()
+            sharp.deleteLater()
 
     @Slot()
     def _on_filter_opened(self) -> None:
