@@ -1,9 +1,10 @@
-"""How long napari's event loop is away while the dock localizes: a heartbeat, as JSON.
+"""How long napari's event loop is away while the dock localizes or trains: a heartbeat, as JSON.
 
 A timer beats every 10 ms; whatever comes later than that is time in which a click would have
-waited. Opens the real dock on a simulated movie, first idle, then localizing it:
+waited. Opens the real dock on a simulated movie, first idle, then localizing it, or training:
 
     xvfb-run -a -s "-screen 0 1400x900x24" python scripts/heartbeat.py --frames 2000 --colour z
+    xvfb-run -a -s "-screen 0 1400x900x24" python scripts/heartbeat.py --train 90
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import napari
@@ -156,6 +159,28 @@ def measure(
     }
 
 
+def measure_training(viewer: Any, model: str, seconds: float) -> dict[str, Any]:
+    """Heartbeat of a viewer with the dock while it trains, from its first step on."""
+    _, dock = viewer.window.add_plugin_dock_widget("napari-dilatedloc", "DilatedLoc")
+    dock.psf_step.choose_preset(model)
+    wait_until(lambda: dock.psf_step.chosen is not None)
+    dock.steps.train.expand()
+    step = dock.train_step
+    heart = Heartbeat()
+    with tempfile.TemporaryDirectory() as folder:
+        step.form.set_out(Path(folder) / "model.safetensors")
+        step.train()
+        wait_until(lambda: step.log.last is not None and step.log.last.step > 0)
+        heart.start()
+        end = time.monotonic() + seconds
+        wait_until(lambda: time.monotonic() > end)
+        training = heart.stop()
+        steps = step.log.last.step
+        step.train()  # stops
+        wait_until(lambda: not step.worker.state.busy)
+    return {"training": training, "steps": steps, "seconds": seconds, "cores": os.cpu_count()}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -163,9 +188,13 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=1000)
     parser.add_argument("--size", type=int, default=128, help="side of the frames, px")
     parser.add_argument("--colour", default="nothing", help="nothing, z, photons, precision, frame")
+    parser.add_argument("--train", type=float, metavar="SECONDS", help="train so long instead")
     given = parser.parse_args()
     viewer = napari.Viewer(show=True)
-    result = measure(viewer, given.model, given.frames, given.size, colour=given.colour)
+    if given.train:
+        result = measure_training(viewer, given.model, given.train)
+    else:
+        result = measure(viewer, given.model, given.frames, given.size, colour=given.colour)
     viewer.close()
     json.dump(result, sys.stdout, indent=2)
     sys.stdout.write("\n")

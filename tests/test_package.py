@@ -22,7 +22,16 @@ from napari_dilatedloc.config import CameraConfig, load_yaml
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(napari_dilatedloc.__file__).parent
 HEAVY = ("torch", "napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6")
-NUMPY_ROOMS = ("table", "config", "files", "render", "evaluation", "io", "network.shipped")
+NUMPY_ROOMS = (
+    "table",
+    "config",
+    "files",
+    "render",
+    "evaluation",
+    "io",
+    "analysis",
+    "network.shipped",
+)
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
 
 

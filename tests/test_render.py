@@ -7,6 +7,7 @@ import tifffile
 from scipy.special import erf
 
 from napari_dilatedloc import render
+from napari_dilatedloc.render import spots
 from napari_dilatedloc.table import Localizations
 
 SHAPE = (12, 16)
@@ -111,7 +112,7 @@ def test_unknown_or_tiny_precision_takes_the_smallest():
 def test_sum_of_parts_over_batches(monkeypatch):
     locs = table()
     whole = render.gaussian(locs, SHAPE, 8)
-    monkeypatch.setattr(render, "_BATCH", 500)
+    monkeypatch.setattr(spots, "_BATCH", 500)
     np.testing.assert_allclose(render.gaussian(locs, SHAPE, 8), whole, atol=1e-5)
 
 

@@ -39,7 +39,9 @@ def test_segments_hold_every_row_once_and_enough_of_them(frames, wanted, fewest)
 
 
 def test_too_few_to_compare():
-    with pytest.raises(ValueError, match="at least 100 localizations in two or more frames, got 30"):
+    with pytest.raises(
+        ValueError, match="at least 100 localizations in two or more frames, got 30"
+    ):
         cut(np.arange(30), 5, 50)
     with pytest.raises(ValueError, match="got 300 in 1;"):
         cut(np.full(300, 7), 5, 50)
@@ -79,21 +81,27 @@ def test_smoothing_takes_noise_but_no_movement():
 
 def test_scores_are_those_of_counting_one_by_one():
     rng = np.random.default_rng(3)
-    grid = Grid(np.array([10.0, 12.0, 15.0]), (9, 7, 5))  # folded: positions reach further
     nm = rng.uniform(-80, 300, (60, 3))
-    table = rng.random(grid.cells).astype(np.float32)
-    scores = grid.scores(table, nm, (2, 1, 1))
-    shape = np.array(grid.sides)
+    others = rng.uniform(-80, 300, (4000, 3))
+    cell = np.array([10.0, 12.0, 15.0])
+    grid = Grid.around(np.concatenate([nm, others]), cell, (3, 1, 2))
+    table, values = grid.table()
+    np.add.at(values, grid.places(others), 1)
+    scores = grid.scores(table, nm)
+    assert scores.shape == (5, 3, 7)
+    cells = np.floor((others - grid.origin_nm) / cell)
     for k, j, i in np.ndindex(scores.shape):
-        moved = nm - np.array([i - 2, j - 1, k - 1]) * grid.cell_nm
-        x, y, z = (np.floor(moved / grid.cell_nm).astype(int) % shape).T
-        assert scores[k, j, i] == pytest.approx(table[(z * 7 + y) * 9 + x].sum(), rel=1e-6)
+        moved = np.floor((nm - grid.origin_nm) / cell) - [i - 3, j - 1, k - 2]
+        same = (moved[:, None] == cells[None]).all(axis=2)
+        assert scores[k, j, i] == same.sum()
 
 
-def test_a_large_field_needs_no_more_memory():
+def test_a_large_field_needs_no_more_memory_and_is_folded():
     corners = np.array([[0, 0, -500], [1e6, 1e6, 500.0]])
-    grid = Grid.around(corners, np.array([20.0, 20.0, 20.0]), 3)
+    grid = Grid.around(corners, np.array([20.0, 20.0, 20.0]), (3, 3, 3))
     assert grid.cells <= 2**24
+    side = np.array([grid.sides[0] * 20.0, 0, 0])
+    np.testing.assert_array_equal(grid.places(corners), grid.places(corners + side))
 
 
 def test_the_phase_of_a_peak_is_where_it_is():
@@ -129,7 +137,10 @@ def test_the_peak_of_a_correlation_lies_between_cells(shift):
 
 def test_positions_are_in_nm_in_frame_order_and_known():
     table = Localizations.from_columns(
-        frame=[4, 1, 1, 2], x=[1.0, 2.0, np.nan, 4.0], y=[5.0, 6.0, 7.0, 8.0], z_nm=[9, 8, 7, np.nan]
+        frame=[4, 1, 1, 2],
+        x=[1.0, 2.0, np.nan, 4.0],
+        y=[5.0, 6.0, 7.0, 8.0],
+        z_nm=[9, 8, 7, np.nan],
     )
     positions = positions_of(table, 110.0, None, axial=True)
     np.testing.assert_allclose(positions.nm, [[220, 660, 8], [110, 550, 9]])

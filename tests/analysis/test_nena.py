@@ -53,7 +53,7 @@ def test_a_large_table_is_sampled(monkeypatch):
 
 def test_molecules_that_shine_once_give_none():
     once = blinking(10.0, on=1)
-    with pytest.raises(ValueError, match="no precision found|need 200 pairs"):
+    with pytest.raises(ValueError, match=r"no precision found|need 200 pairs"):
         nearest_neighbour_precision(once, PIXEL_NM)
     with pytest.raises(ValueError, match="got 0"):
         nearest_neighbour_precision(Localizations.empty(), PIXEL_NM)

@@ -48,7 +48,7 @@ def test_the_path_from_movie_to_image(run, movie, tmp_path):
     assert figures["rmse_lateral_nm"] < 40
 
     picasso = tmp_path / "locs.hdf5"
-    assert run("convert", table, picasso, "--pixel-size-nm", 100)[0] == 0
+    assert run("convert", table, "--out", picasso, "--pixel-size-nm", 100)[0] == 0
     assert (tmp_path / "locs.yaml").is_file()
     status, out, _ = run("evaluate", picasso, truth, "--min-photons", 1000, "--json")
     assert json.loads(out)["jaccard"] == pytest.approx(figures["jaccard"], abs=0.01)
@@ -181,7 +181,7 @@ def test_an_empty_csv_gives_one_sentence(run, movie, tmp_path):
 def test_a_missing_pixel_size_gives_one_sentence(run, movie, tmp_path):
     table = tmp_path / "locs.csv"
     run("localize", movie / "m.tif", "--model", "astigmatism", "--out", table)
-    status, _, err = run("convert", table, tmp_path / "locs.hdf5")
+    status, _, err = run("convert", table, "--out", tmp_path / "locs.hdf5")
     assert_one_sentence(status, err)
     assert "--pixel-size-nm" in err or "pixel size" in err
     stack = tmp_path / "stack.tif"

@@ -214,7 +214,7 @@ def test_a_full_disk_is_one_sentence_and_the_parts_stay(folder, tmp_path, monkey
 
 def test_a_table_that_cannot_be_written_leaves_the_parts(folder, tmp_path, monkeypatch):
     folder.write_part(0, 60, table(0, 60))
-    monkeypatch.setattr("napari_dilatedloc.io.thunderstorm._text", full)
+    monkeypatch.setattr("napari_dilatedloc.io.csv_rows.text_of", full)
     with pytest.raises(RunError, match=r"locs.csv cannot be written \(No space left"):
         folder.export(tmp_path / "locs.csv")
     assert folder.missing() == []

@@ -20,7 +20,7 @@ from napari_dilatedloc.io.tables import (
 from napari_dilatedloc.table import Emitters, Localizations, TableInfo
 
 INFO = TableInfo(pixel_size_nm=110.0, shape=(32, 48), n_frames=20)
-SUFFIXES = (".csv", ".hdf5", ".h5", ".parquet")
+SUFFIXES = (".csv", ".hdf5", ".h5", ".parquet", ".mat")
 
 
 def table(n=50, seed=0):
@@ -196,9 +196,7 @@ def test_real_thunderstorm_file(data_dir):
     "name",
     [
         "tables/locan/Elyra_dstorm_data.txt",
-        "tables/locan/Nanoimager_dstorm_data.csv",
-        "tables/locan/decode_dstorm_data.h5",
-        "tables/locan/smap_dstorm_data.mat",
+        "tables/picasso/testdata.raw",
         "storm-analysis/test_truth.csv",
         "tetrapod-beads/tetrapod_bead_stack.tiff",
     ],
@@ -354,7 +352,7 @@ def test_failed_write_leaves_the_old_file(tmp_path, suffix, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr("napari_dilatedloc.io.thunderstorm._text", fail)
+    monkeypatch.setattr("napari_dilatedloc.io.csv_rows.text_of", fail)
     monkeypatch.setattr("h5py.File.create_dataset", fail)
     monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", fail)
     with pytest.raises(OSError, match="full"):

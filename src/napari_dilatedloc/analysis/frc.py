@@ -7,6 +7,7 @@ second, so that a molecule that shines in a few frames running comes to one of t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,10 +76,8 @@ def ring_correlation(
         Camera pixel, nm.
     pixel_nm : float, optional
         Pixel of the images; default: half of the median precision.
-    repeats : int
-        Random halves.
-    seed : int
-        Of the halves.
+    repeats, seed : int
+        Number of random halves, and their seed.
 
     Raises
     ------
@@ -94,25 +93,16 @@ def ring_correlation(
     pixel_nm = auto_pixel_nm(table, pixel_size_nm) if pixel_nm is None else pixel_nm
     corner, side = densest_square(table, MAX_SIDE * pixel_nm / pixel_size_nm)
     table = _inside(table, corner, side)
-    blocks = _blocks(table.frame)
-    rng = np.random.default_rng(seed)
-    curves, resolutions = [], []
-    frequency = np.zeros(0)
-    for _ in range(repeats):
-        first = rng.permutation(BLOCKS)[: BLOCKS // 2]
-        half = np.isin(blocks, first)
-        images = [
-            histogram(table[rows], (side, side), pixel_size_nm / pixel_nm, corner=corner)
-            for rows in (half, ~half)
-        ]
-        frequency, curve = _curve(images[0], images[1], pixel_nm)
-        curves.append(curve)
-        resolutions.append(crossing_nm(frequency, curve))
+    curves = [
+        _curve(*halves, pixel_nm)
+        for halves in _random_halves(table, corner, side, pixel_size_nm / pixel_nm, repeats, seed)
+    ]
+    resolutions = [crossing_nm(frequency, curve) for frequency, curve in curves]
     return RingCorrelation(
         float(np.mean(resolutions)),
         float(np.std(resolutions, ddof=1)) if repeats > 1 else float("nan"),
-        frequency,
-        np.mean(curves, axis=0),
+        curves[0][0],
+        np.mean([curve for _, curve in curves], axis=0),
         pixel_nm,
         side * pixel_size_nm,
         len(table),
@@ -148,12 +138,32 @@ def crossing_nm(frequency: Floats64, curve: Floats64) -> float:
     return float(1 / (frequency[k - 1] + part * (frequency[k] - frequency[k - 1])))
 
 
+def _random_halves(
+    table: Localizations,
+    corner: tuple[float, float],
+    side: float,
+    magnification: float,
+    repeats: int,
+    seed: int,
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Images of random halves of the blocks of frames."""
+    blocks = frame_blocks(table.frame)
+    rng = np.random.default_rng(seed)
+    for _ in range(repeats):
+        half = np.isin(blocks, rng.permutation(BLOCKS)[: BLOCKS // 2])
+        one, other = (
+            histogram(table[rows], (side, side), magnification, corner=corner)
+            for rows in (half, ~half)
+        )
+        yield one, other
+
+
 def _inside(table: Localizations, corner: tuple[float, float], side: float) -> Localizations:
     y, x = table.y + 0.5 - corner[0], table.x + 0.5 - corner[1]
     return table[(y >= 0) & (y < side) & (x >= 0) & (x < side)]
 
 
-def _blocks(frame: NDArray[np.int32]) -> NDArray[np.int64]:
+def frame_blocks(frame: NDArray[np.int32]) -> NDArray[np.int64]:
     """Block of frames of each row; blocks hold alike many rows, and no frame is in two."""
     edges = np.quantile(frame, np.arange(1, BLOCKS) / BLOCKS)
     return np.searchsorted(edges, frame, side="right")
@@ -179,5 +189,5 @@ def _curve(
 
 
 def _ring_sums(ring: NDArray[np.intp], values: Floats64, rings: int) -> Floats64:
-    sums: Floats64 = np.bincount(ring, weights=values.reshape(-1), minlength=rings)[:rings]
-    return sums
+    sums = np.bincount(ring, weights=values.reshape(-1), minlength=rings)[:rings]
+    return sums.astype(np.float64)

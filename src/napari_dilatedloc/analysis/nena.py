@@ -121,9 +121,8 @@ def _distances(table: Localizations, pixel_size_nm: float, limit_nm: float) -> F
     frame = (table.frame - table.frame.min()).astype(np.float64)
     place = np.stack([table.y * pixel_size_nm, table.x * pixel_size_nm], axis=1).astype(np.float64)
     tree = cKDTree(np.column_stack([place, frame * layer]))
-    found, _ = tree.query(
-        np.column_stack([place, (frame + 1) * layer]), distance_upper_bound=limit_nm
-    )
+    there = np.column_stack([place, (frame + 1) * layer])
+    found = np.asarray(tree.query(there, distance_upper_bound=limit_nm)[0])
     near: Floats64 = found[np.isfinite(found)]
     return near
 
@@ -136,10 +135,10 @@ def _fit(distance: Floats64, limit_nm: float) -> Nena:
     error = np.sqrt(counts + 1.0) / (len(distance) * width)
     smooth = np.convolve(counts, np.ones(5) / 5, mode="same")
     peak = max(float(middle[smooth.argmax()]), 2 * width)
-    start = (0.8, peak / np.sqrt(2), 0.1, limit_nm / 2, limit_nm / 4, 0.1 / limit_nm**2)
+    guess = (0.8, peak / np.sqrt(2), 0.1, limit_nm / 2, limit_nm / 4, 0.1 / limit_nm**2)
     low = (0, width / 4, 0, 0, limit_nm / 20, 0)
     high = (2, limit_nm, 2, 2 * limit_nm, 2 * limit_nm, 2 / limit_nm**2)
-    start = tuple(float(np.clip(s, a, b)) for s, a, b in zip(start, low, high, strict=True))
+    start = tuple(float(np.clip(s, a, b)) for s, a, b in zip(guess, low, high, strict=True))
     try:
         values, covariance = curve_fit(
             model, middle, density, start, sigma=error, absolute_sigma=True, bounds=(low, high)

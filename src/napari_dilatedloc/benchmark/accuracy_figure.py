@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_dilatedloc.analysis.phases import BINS, PhaseHistogram
 from napari_dilatedloc.files import replacing
 from napari_dilatedloc.training.accuracy import AccuracyReport
 from napari_dilatedloc.training.isolated import IsolatedAccuracy
 from napari_dilatedloc.training.pairs import Pairs
-from napari_dilatedloc.training.phases import BINS, PhaseHistogram
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

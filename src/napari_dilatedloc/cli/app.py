@@ -10,14 +10,20 @@ import typer
 
 from napari_dilatedloc.cli import (
     benchmark,
+    cluster,
     crlb,
     demo,
     design,
+    drift,
     export,
+    filter,
+    link,
     localize,
     match,
     models,
     psf,
+    quality,
+    render,
     simulate,
     tables,
     train,
@@ -47,6 +53,12 @@ for group in (
     localize,
     watch,
     tables,
+    filter,
+    drift,
+    link,
+    render,
+    quality,
+    cluster,
     benchmark,
 ):
     group.register(app)

@@ -77,6 +77,28 @@ def benchmark_memory(model: ModelName = "astigmatism", as_json: Json = False) ->
     follow_rows(run(sizes), count_rows(sizes), as_json)
 
 
+def benchmark_render(repeats: Repeats = 3, as_json: Json = False) -> None:
+    """Images of 10^6 and 10^7 localizations, 50 um wide, 10 nm a pixel."""
+    from napari_dilatedloc.benchmark.rendering import RenderBenchmark, count_rows
+    from napari_dilatedloc.benchmark.rendering import benchmark_render as run
+
+    sizes = RenderBenchmark(repeats=repeats)
+    follow_rows(run(sizes), count_rows(sizes), as_json)
+
+
+def benchmark_drift(
+    localizations: Annotated[int, typer.Option(min=1000, help="Rows of the table.")] = 100_000,
+    seeds: Annotated[int, typer.Option(min=1, help="Different drifts.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """What each drift correction leaves of a known drift, and how long it takes."""
+    from napari_dilatedloc.benchmark.drift import DriftBenchmark, count_rows
+    from napari_dilatedloc.benchmark.drift import benchmark_drift as run
+
+    sizes = DriftBenchmark(localizations=localizations, seeds=seeds)
+    follow_rows(run(sizes), count_rows(sizes), as_json)
+
+
 def register(group: typer.Typer) -> None:
     """Add the commands of this file to ``dilatedloc benchmark``."""
     for command in (
@@ -86,5 +108,7 @@ def register(group: typer.Typer) -> None:
         benchmark_decode,
         benchmark_scaling,
         benchmark_memory,
+        benchmark_render,
+        benchmark_drift,
     ):
         group.command(command.__name__.removeprefix("benchmark_"))(command)

@@ -24,7 +24,7 @@ from napari_dilatedloc.gui.layers import (
     pixel_size_nm,
     points_layer,
 )
-from napari_dilatedloc.io.tables import can_read, read_table, write_table
+from napari_dilatedloc.io.tables import can_read, needs_pixel_size, read_table, write_table
 from napari_dilatedloc.table import Localizations, TableInfo
 
 SAMPLE_MODEL = "astigmatism"
@@ -110,9 +110,9 @@ def _read(path: str, *_: Any) -> list[LayerData]:
 
 
 def _read_table(path: str) -> tuple[Localizations, TableInfo]:
-    """Read a table; a CSV needs a pixel size from the movie on show, or from the user."""
+    """Read a table; where it knows no pixel size, that of the movie on show, or ask the user."""
     size = None
-    if path.lower().endswith(".csv"):  # the one kind that does not know its own
+    if needs_pixel_size(path):
         size = _pixel_size_on_show() or _ask_pixel_size(Path(path).name)
     return read_table(path, pixel_size_nm=size)
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal, Slot
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_dilatedloc.config.drift import DriftConfig, DriftMethod
 from napari_dilatedloc.config.linking import LinkingConfig
 from napari_dilatedloc.gui.plot_theme import ThemedPlot
-from napari_dilatedloc.gui.style import field_label, make_form, narrow
+from napari_dilatedloc.gui.style import Tone, field_label, make_form, narrow, set_tone
 
 if TYPE_CHECKING:
     from napari_dilatedloc.gui.process_job import DriftFound
@@ -89,11 +97,21 @@ class ProcessBox(QWidget):
         )
         self.undo_button = QPushButton("Undo the last step")
         self.plot = DriftPlot()
+        self.doubt = QLabel()
+        self.doubt.setWordWrap(True)
+        self.doubt.hide()
+        set_tone(self.doubt, Tone.WARNING)
         self._lay_out()
         self.drift_button.clicked.connect(self._on_drift)
         self.link_button.clicked.connect(self._on_link)
         self.undo_button.clicked.connect(self.undo_clicked)
         self.set_ready(False, undo=False)
+
+    def show_drift(self, found: DriftFound) -> None:
+        """Show what was taken off, and whether to trust it."""
+        self.plot.show_drift(found)
+        self.doubt.setText(found.doubt)
+        self.doubt.setVisible(bool(found.doubt))
 
     def set_ready(self, ready: bool, *, undo: bool) -> None:
         """Whether there is a result that stands still, and one to go back to."""
@@ -110,7 +128,7 @@ class ProcessBox(QWidget):
         form.addRow(field_label("Dark frames"), _beside(self.dark, self.link_button))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (fields, self.undo_button, self.plot):
+        for widget in (fields, self.undo_button, self.doubt, self.plot):
             layout.addWidget(widget)
 
     @Slot()

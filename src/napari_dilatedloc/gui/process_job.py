@@ -19,23 +19,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DriftFound:
-    """What was taken off, for the plot."""
+    """What was taken off, for the plot, and why it should not be trusted if so."""
 
     drift: Drift
     pixel_size_nm: float
+    doubt: str
 
 
 def drift_job(
     result: LiveResult, config: DriftConfig, stop: Event
 ) -> Iterator[DriftFound | TableOpened | Localizations]:
     """Measure the drift of what a result keeps, and take it off."""
+    from napari_dilatedloc.analysis.drift.doubt import drift_error
     from napari_dilatedloc.analysis.drift.estimate import estimate_drift
 
     table, info = result.store.table(), result.written_info
     drift = estimate_drift(table, info, config)
     if stop.is_set():
         return
-    yield DriftFound(drift, info.pixel_size_nm)
+    doubt = drift_error(table, info, drift, config).doubt
+    yield DriftFound(drift, info.pixel_size_nm, doubt)
     moved = drift.apply(table)
     info = info.after("drift", drift.settings, len(moved))
     yield from _shown(result, "without drift", moved, info, stop)

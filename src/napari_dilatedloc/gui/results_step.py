@@ -35,7 +35,8 @@ from napari_dilatedloc.gui.worker import GeneratorWorker, describe
 
 TABLE_FILTER = (
     "ThunderSTORM table (*.csv);;Picasso table with .yaml beside (*.hdf5);;"
-    "DilatedLoc table, full precision (*.h5);;Parquet table, full precision (*.parquet)"
+    "DilatedLoc table, full precision (*.h5);;Parquet table, full precision (*.parquet);;"
+    "SMAP table (*.mat)"
 )
 _OPEN_FILTER = "Localizations (*.csv *.hdf5 *.h5 *.parquet *.mat *.txt);;All files (*)"
 _NONE = "No result yet."
@@ -46,7 +47,7 @@ _OPEN_USE = (
     "Shows a table of any format as a result, or one of the last runs again: their tables are kept "
     "while they are made, so that neither closing napari nor a crash loses them."
 )
-_EXPORT_USE = "Writes the table: ThunderSTORM CSV, Picasso HDF5, Parquet, or ours, which is exact."
+_EXPORT_USE = "Writes the table: ThunderSTORM CSV, Picasso HDF5, SMAP, Parquet, or ours, which is exact."
 
 
 class ResultsStep(QWidget):

@@ -233,7 +233,7 @@ class Runner(QObject):
     def _take_opened(self, items: list[Any]) -> None:
         for item in items:
             if isinstance(item, DriftFound):
-                self._results.process.plot.show_drift(item)
+                self._results.process.show_drift(item)
             elif isinstance(item, TableOpened):
                 if self.result is not None:
                     self.result.show(False)

@@ -1,16 +1,15 @@
-"""CSV tables as named columns of float64, with one sentence for what is wrong with them."""
+"""Named columns of foreign tables: units, origins, names, and what is wrong in one sentence."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from napari_dilatedloc.table import Emitters
+from napari_dilatedloc.table import Emitters, Localizations
 
 
 class TableError(ValueError):
@@ -19,65 +18,8 @@ class TableError(ValueError):
 
 Columns = dict[str, NDArray[np.float64]]
 
-
-def read_header(path: Path) -> list[str]:
-    """Column names of the first line, without quotes and blanks; [] if there is none."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            line = file.readline(65536)
-    except FileNotFoundError as error:
-        raise TableError(f"no such file: {path}; check the path") from error
-    except UnicodeDecodeError as error:
-        raise TableError(f"{path.name} is no text; expected a CSV of localizations") from error
-    names = next(csv.reader([line.strip()]), [])
-    if len(names) == 1 and "," in names[0]:  # a header that was quoted once more as a whole
-        names = next(csv.reader([names[0]]))
-    return [name.strip() for name in names]
-
-
-def read_columns(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Columns:
-    """Read the wanted columns of a CSV with one header line.
-
-    Raises
-    ------
-    TableError
-        For an empty file, missing columns, or rows that are no numbers.
-    """
-    names = read_header(path)
-    if not names:
-        raise TableError(f"{path.name} is empty, expected a header line; export the table again")
-    missing = [name for name in required if name not in names]
-    if missing:
-        raise TableError(
-            f"{path.name} lacks the columns {', '.join(missing)}; it has {', '.join(names)}"
-        )
-    wanted = [name for name in (*required, *optional) if name in names]
-    try:
-        table = pd.read_csv(
-            path,
-            header=None,
-            skiprows=1,
-            usecols=[names.index(name) for name in wanted],
-            dtype=np.float64,
-            skipinitialspace=True,
-            encoding="utf-8-sig",
-        )
-    except pd.errors.EmptyDataError:
-        return {name: np.zeros(0) for name in wanted}
-    except (ValueError, pd.errors.ParserError) as error:
-        raise TableError(
-            f"{path.name} has rows that are no numbers under its header ({error}); export the "
-            "table again"
-        ) from error
-    columns = {name: table[names.index(name)].to_numpy(np.float64) for name in wanted}
-    for name in required:
-        bad = np.flatnonzero(~np.isfinite(columns[name]))
-        if len(bad):
-            raise TableError(
-                f"{path.name}: {name} in row {bad[0] + 1} is no finite number; the file is cut "
-                "or damaged, export it again"
-            )
-    return columns
+_PREFIX = "extra_"
+"""Set before the name of an extra column where the format has a column of that name."""
 
 
 def corner_nm_to_px(position_nm: NDArray[np.float64], pixel_size_nm: float) -> NDArray[np.float64]:
@@ -100,6 +42,39 @@ def require_pixel_size(pixel_size_nm: float | None, path: Path) -> float:
     if not pixel_size_nm > 0:
         raise TableError(f"pixel_size_nm must be positive, got {pixel_size_nm}; give it in nm")
     return float(pixel_size_nm)
+
+
+def frames_from_one(frame: NDArray[np.float64], path: Path) -> NDArray[np.int64]:
+    """Frames from 1 -> from 0; `TableError` for a frame below 1."""
+    whole: NDArray[np.int64] = np.rint(frame).astype(np.int64)
+    if len(whole) and whole.min() < 1:
+        raise TableError(
+            f"{path.name} has a frame {whole.min()}, expected frames from 1; add 1 to the column"
+        )
+    return whole - 1
+
+
+def written_names(extra: Collection[str], taken: Collection[str]) -> dict[str, str]:
+    """Names of extra columns in a file whose format takes these for its own."""
+    return {name: f"{_PREFIX}{name}" if name in taken else name for name in extra}
+
+
+def further(columns: Mapping[str, NDArray[Any]], taken: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Columns of a file that are none of its format's, by their names in a table of ours.
+
+    A name that means something else with us, such as a foreign ``bg``, gets ``foreign_`` before it.
+    """
+    house = Localizations.column_names()
+    found = {}
+    for name, values in columns.items():
+        if name in taken:
+            continue
+        bare = name.removeprefix(_PREFIX)
+        if bare != name and bare in taken and bare not in house:
+            found[bare] = values
+        else:
+            found[f"foreign_{name}" if name in house else name] = values
+    return found
 
 
 def emitters_from_nm(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,11 +17,14 @@ from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 
 from napari_dilatedloc.files import replacing
-from napari_dilatedloc.io.columns import TableError
-from napari_dilatedloc.io.rows import PIECE_ROWS, append, extendable
+from napari_dilatedloc.io import recipe
+from napari_dilatedloc.io.columns import TableError, further, written_names
+from napari_dilatedloc.io.rows import PIECE_ROWS, append, extendable, outermost
 from napari_dilatedloc.table import Localizations, TableInfo
 
 log = logging.getLogger(__name__)
+
+KNOWS_PIXEL_SIZE = True
 
 OURS_TO_PICASSO = {
     "frame": "frame",
@@ -37,7 +40,9 @@ OURS_TO_PICASSO = {
     "sigma_photons": "sigma_photons",
 }
 REQUIRED = ("frame", "x", "y", "lpx", "lpy")
+_TAKEN = tuple(OURS_TO_PICASSO.values())
 _UNKNOWN_PRECISION_PX = 1.0
+_STEP = "dilatedloc step"
 
 
 class _Loader(yaml.SafeLoader):
@@ -53,19 +58,14 @@ def is_file(file: h5py.File) -> bool:
     return isinstance(locs, h5py.Dataset) and {"frame", "x", "y"} <= set(locs.dtype.names or ())
 
 
-def read(path: Path, pixel_size_nm: float | None) -> tuple[Localizations, TableInfo]:
-    """Read ``/locs``; the metadata come from the YAML beside it or from ``/metadata``."""
+def info(path: Path, pixel_size_nm: float | None) -> TableInfo:
+    """What the YAML beside it, or ``/metadata``, says; its pixel size holds unless given."""
     with h5py.File(path, "r") as file:
-        if not is_file(file):
-            raise TableError(f"{path.name} has no table /locs with frame, x and y; open another")
-        locs = file["locs"][()]
         embedded = file["metadata"][()] if "metadata" in file else None
-    columns = {
-        ours: locs[foreign]
-        for ours, foreign in OURS_TO_PICASSO.items()
-        if foreign in locs.dtype.names
-    }
-    metadata = _metadata(path, embedded)
+    documents = _metadata(path, embedded)
+    metadata: dict[str, Any] = {}
+    for document in documents:
+        metadata |= document
     size = metadata.get("Pixelsize") if pixel_size_nm is None else pixel_size_nm
     try:
         size = float(size)  # type: ignore[arg-type]
@@ -76,11 +76,30 @@ def read(path: Path, pixel_size_nm: float | None) -> tuple[Localizations, TableI
         ) from error
     shape = (metadata.get("Height"), metadata.get("Width"))
     frames = metadata.get("Frames")
-    return Localizations.from_columns(**columns), TableInfo(
+    return TableInfo(
         pixel_size_nm=size,
         shape=None if None in shape else (int(shape[0]), int(shape[1])),  # type: ignore[arg-type]
         n_frames=None if frames is None else int(frames),
+        recipe=recipe.from_plain([d[_STEP] for d in documents if _STEP in d], path),
     )
+
+
+def parts(path: Path, pixel_size_nm: float | None, rows: int) -> Iterator[Localizations]:
+    """Read ``/locs``."""
+    with h5py.File(path, "r") as file:
+        if not is_file(file):
+            raise TableError(f"{path.name} has no table /locs with frame, x and y; open another")
+        locs = file["locs"]
+        known = {o: f for o, f in OURS_TO_PICASSO.items() if f in locs.dtype.names}
+        numbers = [name for name in locs.dtype.names if locs.dtype[name].kind in "biuf"]
+        for name in set(locs.dtype.names) - set(numbers):
+            log.warning("%s: column %s holds no numbers and is left out", path.name, name)
+        for start in range(0, max(len(locs), 1), rows):
+            part = locs[start : start + rows]
+            extra = further({name: part[name] for name in numbers}, _TAKEN)
+            yield Localizations.from_columns(
+                **{ours: part[foreign] for ours, foreign in known.items()}
+            ).replace(extra=extra)
 
 
 def files(path: Path) -> list[Path]:
@@ -100,12 +119,18 @@ def writing(path: Path, info: TableInfo) -> Iterator[_Writer]:
         with h5py.File(temporary, "w") as file:
             writer = _Writer(file)
             yield writer
-            documents = [writer.document(info)]
+            documents = [writer.document(info), *_steps(info)]
             file.create_dataset("metadata", data=json.dumps(documents))
         if writer.spoilt:
             _leave_out(temporary, writer.spoilt)
         temporary_yaml.write_text(
             yaml.safe_dump_all(documents, default_flow_style=False), encoding="utf-8"
+        )
+    if writer.lost:
+        log.warning(
+            "%s: %s left out, for Picasso drops rows with a value that is not finite",
+            path.name,
+            ", ".join(sorted(writer.lost)),
         )
     if writer.imprecise:
         log.warning(
@@ -123,6 +148,8 @@ class _Writer:
     ----------
     spoilt : set of str
         Columns written that turned out to have unknown values.
+    lost : set of str
+        Extra columns that are not in the file for that reason.
     imprecise : int
         Rows without precision.
     """
@@ -132,23 +159,27 @@ class _Writer:
         self._locs: h5py.Dataset | None = None
         self._extent = {"y": 1, "x": 1, "frame": 1}
         self.spoilt: set[str] = set()
+        self.lost: set[str] = set()
         self.imprecise = 0
 
     def add(self, piece: Localizations, *, last: bool) -> None:
         table = self._with_precision(piece)
         for name, extent in self._extent.items():
-            self._extent[name] = max(extent, _extent(getattr(table, name)))
-        known = [
-            foreign
-            for ours, foreign in OURS_TO_PICASSO.items()
-            if foreign in REQUIRED or np.isfinite(getattr(table, ours)).all()
-        ]
+            self._extent[name] = max(extent, outermost(getattr(table, name)))
+        columns = _columns(table)
+        known = {
+            name
+            for name, values in columns.items()
+            if name in REQUIRED or np.isfinite(values).all()
+        }
+        self.lost |= set(written_names(table.extra, _TAKEN).values()) - known
         if self._locs is None:
-            self._locs = extendable(self._file, "locs", _records(table, known), last=last)
+            kept = {name: values for name, values in columns.items() if name in known}
+            self._locs = extendable(self._file, "locs", _records(kept), last=last)
             return
-        names = list(self._locs.dtype.names)
-        self.spoilt |= set(names) - set(known)
-        append(self._locs, _records(table, names))
+        names = self._locs.dtype.names
+        self.spoilt |= set(names) - known
+        append(self._locs, _records({name: columns[name] for name in names}))
 
     def document(self, info: TableInfo) -> dict[str, Any]:
         """Metadata Picasso requires; what we do not know is taken from the outermost rows."""
@@ -172,15 +203,29 @@ class _Writer:
         )
 
 
-def _records(table: Localizations, names: Sequence[str]) -> NDArray[np.void]:
-    """Rows of Picasso's compound type, with these of its columns."""
-    records = np.empty(
-        len(table), dtype=[(name, "u4" if name == "frame" else "f4") for name in names]
-    )
-    for ours, foreign in OURS_TO_PICASSO.items():
-        if foreign in names:
-            records[foreign] = getattr(table, ours)
+def _columns(table: Localizations) -> dict[str, NDArray[Any]]:
+    """Columns under Picasso's names, the extra ones last."""
+    own = {foreign: getattr(table, ours) for ours, foreign in OURS_TO_PICASSO.items()}
+    names = written_names(table.extra, _TAKEN)
+    return own | {names[name]: values for name, values in table.extra.items()}
+
+
+def _records(columns: dict[str, NDArray[Any]]) -> NDArray[np.void]:
+    """Rows of Picasso's compound type."""
+    types = [(name, "u4" if name == "frame" else v.dtype) for name, v in columns.items()]
+    records = np.empty(len(columns["frame"]), dtype=types)
+    for name, values in columns.items():
+        records[name] = values
     return records
+
+
+def _steps(info: TableInfo) -> list[dict[str, Any]]:
+    """The recipe as Picasso keeps its own: one document a step."""
+    program = f"napari-dilatedloc {version('napari-dilatedloc')}"
+    return [
+        {"Generated by": f"{program}: {step['name']}", _STEP: step}
+        for step in recipe.to_plain(info.recipe)
+    ]
 
 
 def _leave_out(path: Path, names: set[str]) -> None:
@@ -202,12 +247,8 @@ def _leave_out(path: Path, names: set[str]) -> None:
         new.create_dataset("metadata", data=old["metadata"][()])
 
 
-def _extent(values: NDArray[Any]) -> int:
-    return int(np.floor(np.nanmax(values) + 0.5)) + 1 if len(values) else 1
-
-
-def _metadata(path: Path, embedded: Any) -> dict[str, Any]:
-    """Merge the documents, each a processing step; later ones overrule earlier ones."""
+def _metadata(path: Path, embedded: Any) -> list[dict[str, Any]]:
+    """Documents, each a processing step; what later ones say overrules earlier ones."""
     sidecar = path.with_suffix(".yaml")
     try:
         if sidecar.is_file():
@@ -217,8 +258,5 @@ def _metadata(path: Path, embedded: Any) -> dict[str, Any]:
             documents = [] if embedded is None else json.loads(embedded)
     except (yaml.YAMLError, ValueError) as error:
         raise TableError(f"the metadata of {path.name} cannot be read: {error}") from error
-    merged: dict[str, Any] = {}
-    for document in documents if isinstance(documents, list) else [documents]:
-        if isinstance(document, dict):
-            merged |= document
-    return merged
+    found = documents if isinstance(documents, list) else [documents]
+    return [document for document in found if isinstance(document, dict)]

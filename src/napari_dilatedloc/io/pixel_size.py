@@ -1,11 +1,16 @@
-"""Camera pixel size in nm from the metadata of a TIFF, where it is believable."""
+"""Camera pixel size in nm from the metadata of a TIFF, where it is believable, and of tables."""
 
 from __future__ import annotations
 
+import logging
 import re
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tifffile
+
+log = logging.getLogger(__name__)
 
 SMALLEST_NM, LARGEST_NM = 10.0, 1000.0
 """Camera pixels of single-molecule movies lie inside; 72 dpi (352,778 nm) lies outside."""
@@ -80,3 +85,20 @@ def _nm(size: object, unit: str) -> float | None:
         return None if factor is None else float(str(size)) * factor
     except ValueError:
         return None
+
+
+def tell_unless_square(x_nm: float, y_nm: float, path: Path) -> None:
+    """Warn of pixels that are not square.
+
+    Tables have one pixel size: such a file is read so that nm stay right, with y in pixels as wide
+    as along x.
+    """
+    if not np.isclose(x_nm, y_nm, rtol=1e-4):
+        log.warning(
+            "%s has pixels of %g x %g nm (x, y); y is given in pixels of %g nm, so that nm stay "
+            "right and it does not lie on the movie",
+            path.name,
+            x_nm,
+            y_nm,
+            x_nm,
+        )

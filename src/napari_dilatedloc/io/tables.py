@@ -1,4 +1,4 @@
-"""Tables of localizations and of truth: the suffix and the header decide on the format."""
+"""Tables of localizations and of truth, read whole or in parts, written in parts."""
 
 from __future__ import annotations
 
@@ -6,20 +6,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
 
-import h5py
-
-from napari_dilatedloc.io import challenge, native, parquet, picasso, thunderstorm
-from napari_dilatedloc.io.columns import TableError, read_header
+from napari_dilatedloc.io import challenge, recipe, thunderstorm
+from napari_dilatedloc.io.columns import TableError
+from napari_dilatedloc.io.formats import (
+    FORMATS,
+    KEEPS_RECIPE_BESIDE,
+    KIND_OF_SUFFIX,
+    Kind,
+    format_of,
+    unknown,
+    written_by,
+)
 from napari_dilatedloc.io.rows import TableWriter
 from napari_dilatedloc.table import Emitters, Localizations, TableInfo
 
 __all__ = [
+    "FORMATS",
+    "KIND_OF_SUFFIX",
+    "Kind",
     "TableError",
     "TableWriter",
     "can_read",
+    "needs_pixel_size",
     "open_table",
+    "read_info",
+    "read_parts",
     "read_table",
     "read_truth",
     "table_files",
@@ -27,20 +39,7 @@ __all__ = [
     "write_truth",
 ]
 
-Kind = Literal["thunderstorm", "picasso", "native", "parquet"]
-
-FORMATS: dict[Kind, ModuleType] = {
-    "thunderstorm": thunderstorm,
-    "picasso": picasso,
-    "native": native,
-    "parquet": parquet,
-}
-KIND_OF_SUFFIX: dict[str, Kind] = {
-    ".csv": "thunderstorm",
-    ".hdf5": "picasso",
-    ".h5": "native",
-    ".parquet": "parquet",
-}
+PART_ROWS = 1_000_000
 
 
 def read_table(
@@ -51,9 +50,10 @@ def read_table(
     Parameters
     ----------
     path : str or Path
-        ThunderSTORM or Challenge CSV, Picasso HDF5, or our own HDF5 or Parquet.
+        ThunderSTORM, SMAP, DECODE, ONI or Challenge CSV, rapidSTORM or N-STORM text, Picasso or
+        DECODE HDF5, SMAP's ``.mat``, or our own HDF5 or Parquet; its content tells which.
     pixel_size_nm : float, optional
-        Camera pixel, nm; a CSV does not know it, elsewhere it overrules the file.
+        Camera pixel, nm; most texts do not know it, elsewhere it overrules the file.
 
     Raises
     ------
@@ -73,15 +73,66 @@ def read_table(
     >>> again.frame.tolist(), again.x.tolist(), again.y.tolist()
     ([0, 1], [3.0, 4.5], [7.0, 1.25])
     """
+    info = read_info(path, pixel_size_nm=pixel_size_nm)
+    parts = list(read_parts(path, pixel_size_nm=pixel_size_nm))
+    return parts[0] if len(parts) == 1 else Localizations.concatenate(parts), info
+
+
+def read_info(path: str | Path, *, pixel_size_nm: float | None = None) -> TableInfo:
+    """Read what a table says beside its rows, as `read_table` does."""
     path = Path(path)
     module = _format(path)
-    if module is None:
-        raise TableError(_unknown(path))
-    try:
-        table: tuple[Localizations, TableInfo] = module.read(path, pixel_size_nm)
-    except (OSError, KeyError) as error:
-        raise TableError(f"{path.name} cannot be read ({error}); it is damaged") from error
-    return table
+    with _damage_told(path):
+        info: TableInfo = module.info(path, pixel_size_nm)
+    return info
+
+
+def read_parts(
+    path: str | Path, rows: int = PART_ROWS, *, pixel_size_nm: float | None = None
+) -> Iterator[Localizations]:
+    """Read a table part by part, in constant memory (MATLAB files before version 7.3: not).
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `read_table`.
+    rows : int
+        Rows of a part, at most.
+    pixel_size_nm : float, optional
+        As for `read_table`.
+
+    Yields
+    ------
+    Localizations
+        In the order of the file; one part without rows if the table has none. All have the same
+        extra columns, so they may go to the `write` of `open_table` as they are.
+
+    Raises
+    ------
+    TableError
+        As `read_table`; for an unknown format at once, for damaged rows when they come.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_dilatedloc.table import Localizations, TableInfo
+    >>> table = Localizations.from_columns(frame=[0, 1, 2], x=[3, 4, 5], y=[7, 1, 2])
+    >>> path = Path(tempfile.mkdtemp()) / "locs.h5"
+    >>> _ = write_table(path, table, TableInfo(pixel_size_nm=100.0))
+    >>> [len(part) for part in read_parts(path, rows=2)]
+    [2, 1]
+    """
+    if rows < 1:
+        raise ValueError(f"rows must be at least 1, got {rows}; use {PART_ROWS}")
+    path = Path(path)
+    return _parts(_format(path), path, pixel_size_nm, rows)
+
+
+def _parts(
+    module: ModuleType, path: Path, pixel_size_nm: float | None, rows: int
+) -> Iterator[Localizations]:
+    with _damage_told(path):
+        yield from module.parts(path, pixel_size_nm, rows)
 
 
 def write_table(
@@ -111,12 +162,12 @@ def open_table(
     Parameters
     ----------
     path : str or Path
-        The suffix decides: ``.csv`` ThunderSTORM, ``.hdf5`` Picasso, ``.h5`` and ``.parquet``
-        our own.
+        The suffix decides: ``.csv`` ThunderSTORM, ``.hdf5`` Picasso, ``.mat`` SMAP, ``.h5`` and
+        ``.parquet`` our own.
     info : TableInfo
-        Pixel size, shape and number of frames of the movie.
-    kind : {"thunderstorm", "picasso", "native", "parquet"}, optional
-        Overrules the suffix.
+        Pixel size, shape and number of frames of the movie, and the recipe.
+    kind : str, optional
+        One of `FORMATS`; overrules the suffix.
 
     Yields
     ------
@@ -135,18 +186,19 @@ def open_table(
     [0, 1, 2]
     """
     path = Path(path)
-    module = _written_by(path, kind)
+    module = written_by(path, kind)
     if not info.pixel_size_nm > 0:
         raise TableError(f"pixel_size_nm must be positive, got {info.pixel_size_nm}; give it in nm")
     with module.writing(path, info) as sink:
-        writer = TableWriter(sink, module.files(path))
+        beside = [recipe.beside(path)] if info.recipe and module in KEEPS_RECIPE_BESIDE else []
+        writer = TableWriter(sink, module.files(path) + beside)
         yield writer
         writer.close()
 
 
 def table_files(path: str | Path, *, kind: Kind | None = None) -> list[Path]:
     """Files that a table of this name will have; `TableError` if it cannot be written so."""
-    files: list[Path] = _written_by(Path(path), kind).files(Path(path))
+    files: list[Path] = written_by(Path(path), kind).files(Path(path))
     return files
 
 
@@ -169,8 +221,8 @@ def read_truth(path: str | Path, *, pixel_size_nm: float | None) -> Emitters:
     [0, 0]
     """
     path = Path(path)
-    module = _format(path)
-    if module is None or module not in (challenge, thunderstorm):
+    module = format_of(path)
+    if module not in (challenge, thunderstorm):
         raise TableError(
             f"{path.name} is no ground truth; expected a CSV with the header {challenge.HEADER!r}"
         )
@@ -187,56 +239,26 @@ def can_read(path: str | Path) -> bool:
     """Tell by a look at the header whether `read_table` knows this file; cheap, never raises."""
     path = Path(path)
     try:
-        return path.is_file() and _format(path) is not None
+        return path.is_file() and format_of(path) is not None
     except (TableError, OSError):
         return False
 
 
-def _written_by(path: Path, kind: Kind | None) -> ModuleType:
-    """Module of the format that writes this name."""
-    kind = kind or KIND_OF_SUFFIX.get(path.suffix.lower())
-    if kind not in FORMATS:
-        raise TableError(
-            f"cannot write a table as {path.name}; expected .csv (ThunderSTORM), .hdf5 (Picasso), "
-            ".h5 or .parquet (full precision)"
-        )
-    return FORMATS[kind]
+def needs_pixel_size(path: str | Path) -> bool:
+    """Tell whether `read_table` must be told the pixel size; `TableError` for an unknown file."""
+    return not _format(Path(path)).KNOWS_PIXEL_SIZE
 
 
-def _format(path: Path) -> ModuleType | None:
-    """Module of the format, or None; raises `TableError` if there is no such file."""
-    if not path.is_file():
-        raise TableError(f"no such file: {path}; check the path")
-    if path.suffix.lower() == ".csv":
-        names = read_header(path)
-        for module in (challenge, thunderstorm):
-            if module.is_header(names):
-                return module
-        return None
-    if parquet.is_file(path):
-        return parquet
-    if not h5py.is_hdf5(path):
-        return None
+def _format(path: Path) -> ModuleType:
+    module = format_of(path)
+    if module is None:
+        raise TableError(unknown(path))
+    return module
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
     try:
-        with h5py.File(path, "r") as file:
-            for module in (native, picasso):
-                if module.is_file(file):
-                    return module
-    except OSError as error:
-        raise TableError(f"{path.name} is a damaged HDF5 file ({error}); copy it again") from error
-    return None
-
-
-def _unknown(path: Path) -> str:
-    if path.suffix.lower() == ".csv":
-        names = read_header(path)
-        if not names:
-            return f"{path.name} is empty, expected a header line; export the table again"
-        return (
-            f"{path.name} lacks the columns {', '.join(thunderstorm.REQUIRED)} of a ThunderSTORM "
-            f"table; it has {', '.join(names)}"
-        )
-    return (
-        f"{path.name} is no table of localizations; expected ThunderSTORM .csv, Picasso .hdf5 or "
-        "our own .h5 or .parquet"
-    )
+        yield
+    except (OSError, KeyError) as error:
+        raise TableError(f"{path.name} cannot be read ({error}); it is damaged") from error

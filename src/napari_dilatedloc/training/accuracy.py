@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_dilatedloc.analysis.phases import PhaseHistogram, phase_histogram
 from napari_dilatedloc.camera import build_camera
 from napari_dilatedloc.config import ModelInfo, Range, SimulationConfig
 from napari_dilatedloc.evaluation import evaluate
@@ -32,7 +33,6 @@ from napari_dilatedloc.training.pairs import (
     localize_simulated,
     pair_up,
 )
-from napari_dilatedloc.training.phases import PhaseHistogram, phase_histogram
 
 SEED = 20241100
 PHOTONS: Range = (3000.0, 7000.0)

@@ -1,0 +1,78 @@
+"""How far a measured drift can be trusted: two halves of the localizations measure it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_dilatedloc.analysis.drift.estimate import estimate_drift
+from napari_dilatedloc.analysis.drift.result import Drift
+from napari_dilatedloc.config.drift import DriftConfig
+from napari_dilatedloc.table import Localizations, TableInfo
+
+LATERAL_NM, AXIAL_NM = 10.0, 20.0
+"""Errors from which on a corrected image may be worse than the one before."""
+
+
+@dataclass(frozen=True)
+class DriftError:
+    """Standard errors of a drift along x, y and z, nm, root mean square over the frames.
+
+    NaN where halves of the table are too small to tell.
+    """
+
+    x_nm: float
+    y_nm: float
+    z_nm: float
+
+    @property
+    def doubt(self) -> str:
+        """One sentence if the drift should not be trusted; else empty."""
+        limits = {"x": LATERAL_NM, "y": LATERAL_NM, "z": AXIAL_NM}
+        errors = {"x": self.x_nm, "y": self.y_nm, "z": self.z_nm}
+        bad = [f"{errors[axis]:.0f} nm in {axis}" for axis in limits if errors[axis] > limits[axis]]
+        if bad:
+            return (
+                f"The drift is uncertain by {' and '.join(bad)}: two halves of the localizations "
+                "disagree. There are too few, or lines along that axis tell nothing about it; "
+                "take fewer segments or fiducials, or leave the drift in."
+            )
+        if np.isnan(self.x_nm):
+            return "There are too few localizations to tell how far the drift can be trusted."
+        return ""
+
+
+def drift_error(
+    table: Localizations, info: TableInfo, drift: Drift, config: DriftConfig, *, seed: int = 0
+) -> DriftError:
+    """Measure a drift twice more, each time from another half of the rows.
+
+    Errors of both halves are independent and have twice the variance, so half of their difference
+    has that of the whole; a common offset does not count.
+
+    Parameters
+    ----------
+    table, info : Localizations, TableInfo
+        What the drift was measured from.
+    drift : Drift
+        What was found, for its number of segments.
+    config : DriftConfig
+        What it was found with.
+    seed : int
+        Of the halves.
+    """
+    segments = drift.settings.get("segments") or config.segments
+    config = config.replace(segments=segments)
+    first = np.random.default_rng(seed).random(len(table)) < 0.5
+    try:
+        halves = [
+            estimate_drift(table[mask], info, config).to_nm(info.pixel_size_nm)
+            for mask in (first, ~first)
+        ]
+    except ValueError:
+        return DriftError(np.nan, np.nan, np.nan)
+    low, high = int(table.frame.min()), int(table.frame.max()) + 1
+    apart = (halves[0] - halves[1])[low:high]
+    x, y, z = (apart.std(axis=0) / 2).tolist()
+    return DriftError(x, y, z)
