@@ -47,7 +47,7 @@ _OPEN_USE = (
     "Shows a table of any format as a result, or one of the last runs again: their tables are kept "
     "while they are made, so that neither closing napari nor a crash loses them."
 )
-_EXPORT_USE = "Writes the table: ThunderSTORM CSV, Picasso HDF5, SMAP, Parquet, or ours, which is exact."
+_EXPORT_USE = "Writes the table: ThunderSTORM CSV, Picasso HDF5, SMAP, Parquet, or ours, exact."
 
 
 class ResultsStep(QWidget):
