@@ -98,6 +98,7 @@ def take_dock() -> None:
     settle(3.0)
     save(viewer, "dock.png")
     take_filter(viewer, dock)
+    take_quality(viewer, dock)
     viewer.close()
 
 
@@ -111,6 +112,24 @@ def take_filter(viewer: napari.Viewer, dock: DilatedLocDock) -> None:
     settle()
     dock.steps.ensureWidgetVisible(filters.form.clear_button)
     save(viewer, "tour-filter.png")
+
+
+def take_quality(viewer: napari.Viewer, dock: DilatedLocDock) -> None:
+    """Figures of the whole result, and filaments drawn sharply."""
+    results = dock.results
+    results.filter.clear()
+    wait_until(lambda: not results.filter.worker.state.busy)
+    results.filter_step.collapse()
+    results.colour.setCurrentIndex(results.colour.findData(ColourBy.NOTHING))
+    results.colour.activated.emit(results.colour.currentIndex())
+    results.sharp_box.setChecked(True)
+    viewer.scene.camera.zoom *= 3
+    results.quality_step.expand()
+    results.quality.judge()
+    wait_until(lambda: results.quality.judged is not None)
+    settle(2.0)
+    dock.steps.ensureWidgetVisible(results.quality.picture)
+    save(viewer, "tour-quality.png")
 
 
 def take_train() -> None:
