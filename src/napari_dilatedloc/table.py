@@ -30,7 +30,10 @@ class _Columns:
         lengths = {}
         for name in self.column_names():
             dtype = np.int32 if name in INTEGER_COLUMNS else np.float32
-            column = np.ascontiguousarray(getattr(self, name), dtype=dtype)
+            values = np.asarray(getattr(self, name))
+            if name in INTEGER_COLUMNS:
+                _check_int32(name, values)
+            column = np.ascontiguousarray(values, dtype=dtype)
             if column.ndim != 1:
                 raise ValueError(f"column {name} must be 1-D, got shape {column.shape}")
             object.__setattr__(self, name, column)
@@ -75,6 +78,18 @@ class _Columns:
     def sorted_by_frame(self) -> Self:
         """Rows in frame order; rows of one frame keep their order."""
         return self[np.argsort(self.frame, kind="stable")]  # type: ignore[attr-defined]
+
+
+def _check_int32(name: str, values: NDArray[Any]) -> None:
+    """Refuse numbers that would silently become others."""
+    if values.dtype.kind not in "iuf" or values.dtype.itemsize < 4 or values.dtype == np.int32:
+        return
+    limits = np.iinfo(np.int32)
+    if values.size and not (values.min() >= limits.min and values.max() <= limits.max):
+        raise ValueError(
+            f"column {name} must hold whole numbers up to {limits.max}, got {values.min()} to "
+            f"{values.max()}; correct the table"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,6 @@
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,3 +83,18 @@ def test_a_file_is_no_folder_for_tables(tmp_path):
     (tmp_path / "out.csv").touch()
     with pytest.raises(ValueError, match="must be a folder"):
         pairs_of([tmp_path / "a.tif", tmp_path / "b.tif"], tmp_path / "out.csv", ".csv", each=False)
+
+
+def test_a_table_is_not_overwritten_by_the_summary(tmp_path):
+    movies = [tmp_path / "Summary.tif", tmp_path / "b.tif"]
+    with pytest.raises(ValueError, match=r"a movie called summary would give summary\.csv"):
+        pairs_of(movies, tmp_path / "out", ".csv", each=False)
+    assert pairs_of(movies, tmp_path / "out", ".h5", each=False)[0][1].name == "Summary.h5"
+
+
+def test_the_folder_one_stands_in_has_a_name(tmp_path, monkeypatch):
+    (tmp_path / "day").mkdir()
+    monkeypatch.chdir(tmp_path / "day")
+    movies = [Path(), tmp_path / "b.tif"]
+    tables = [table.name for _, table in pairs_of(movies, tmp_path / "out", ".csv", each=False)]
+    assert tables == ["day.csv", "b.csv"]

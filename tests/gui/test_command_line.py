@@ -61,9 +61,10 @@ def test_localize_means_the_same(movie, file, config, camera):
     if wanted is not None:
         save_settings(wanted, file)
     found = parsed(quoted(command))
-    assert str(found["movie"]) == movie
+    (given,) = found["movies"]
+    assert str(given) == movie
     assert found["model"] == "astigmatism"
-    assert found["out"].parent == found["movie"].parent
+    assert found["out"].parent == given.parent
     assert found["pixel_size_nm"] == pytest.approx(100 + ODD, rel=1e-9)
     names = ("threshold", "device", "engine", "precision", "batch_frames")
     options = {name: found[name] for name in names}

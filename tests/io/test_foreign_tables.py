@@ -18,7 +18,7 @@ from napari_dilatedloc.io.tables import (
     read_table,
     write_table,
 )
-from napari_dilatedloc.table import Localizations, Step, TableInfo
+from napari_dilatedloc.table import Localizations, TableInfo
 
 INFO = TableInfo(pixel_size_nm=100.0)
 LOCAN = "tables/locan"
@@ -44,6 +44,19 @@ def test_smap_pixels_count_from_one(data_dir):
         assert read.extra.keys() == set(loc) - known - {"locprecnm", "locprecznm"}
         rms = np.sqrt((loc["xnmerr"][0] ** 2 + loc["ynmerr"][0] ** 2) / 2)
         np.testing.assert_allclose(rms, loc["locprecnm"][0], rtol=1e-5)  # why it may be left out
+
+
+def test_smap_pixels_that_are_not_square_keep_nm_from_the_region(tmp_path, caplog):
+    """A region that begins at pixels 10, 20 of 100 x 125 nm; one spot in its first pixel."""
+    movie = {"cam_pixelsize_um": [0.1, 0.125], "roi": [10, 20, 64, 32]}
+    loc = {"frame": [1.0, 1.0], "xnm": [1100.0, 1300.0], "ynm": [21 * 125.0, 24 * 125.0]}
+    path = tmp_path / "a_sml.mat"
+    savemat(path, {"saveloc": {"loc": loc, "file": {"info": movie}}})
+    read, info = read_table(path)
+    assert info.pixel_size_nm == 100
+    np.testing.assert_allclose(read.x * 100, [0, 200], atol=1e-3)
+    np.testing.assert_allclose(read.y * 100, [0, 375], atol=1e-3)
+    assert "100 x 125 nm" in caplog.text
 
 
 def test_smap_written_by_us_has_the_structure_of_its_own(data_dir, tmp_path):
@@ -152,7 +165,8 @@ def test_decode_csv_in_nm(tmp_path):
     np.testing.assert_allclose(read.x, [3.5, 3])
     assert np.isnan(read.photons[1])
     assert read.extra["id"].tolist() == [7, -1]
-    assert read.extra["x_cr"].tolist() == [9, 9]  # along our x
+    np.testing.assert_allclose(read.extra["x_cr"], 9 / 100**2)  # along our x, px²
+    np.testing.assert_allclose(read.extra["y_cr"], 4 / 100**2)
     path.write_text(head.replace('"nm"', '"um"') + "1,1,1,1,1,1,1,1,1,1,1\n")
     with pytest.raises(TableError, match="expected px or nm"):
         read_table(path)
@@ -275,35 +289,6 @@ def test_picasso_says_which_columns_it_lost(tmp_path, caplog):
     assert read_table(path)[0].extra["group"].tolist() == [1, 2]
 
 
-def test_a_recipe_lies_beside_a_csv_as_long_as_it_fits(tmp_path, caplog):
-    path = tmp_path / "a.csv"
-    table = Localizations.from_columns(frame=[0, 1], x=[1, 2], y=[1, 2])
-    info = INFO.after("filter", {"where": "x > 0", "limits": np.float32(0.5)}, 2)
-    files = write_table(path, table, info)
-    assert [file.name for file in files] == ["a.csv", "a.recipe.yaml"]
-    want = (Step("filter", {"where": "x > 0", "limits": 0.5}, 2),)
-    assert read_info(path, pixel_size_nm=100.0).recipe == want
-    with path.open("a") as file:
-        file.write("3,3,50,50,1\n")
-    assert read_info(path, pixel_size_nm=100.0).recipe == ()
-    assert "tells of 2 rows and a.csv has 3" in caplog.text
-    write_table(path, table, INFO)  # nothing was done to this one
-    assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
-    (tmp_path / "a.recipe.yaml").write_text("salt: 1\n")  # somebody else's
-    write_table(path, table, INFO)
-    assert (tmp_path / "a.recipe.yaml").is_file()
-    assert read_info(path, pixel_size_nm=100.0).recipe == ()
-
-
-def test_pictures_of_long_recipes_fit(tmp_path):
-    """HDF5 takes attributes of 64 kB only; a drift of many segments is longer."""
-    steps = (Step("drift", {"x_nm": list(range(20_000))}, 1),)
-    table = Localizations.from_columns(frame=[0], x=[1], y=[1])
-    for kind in ("native", "decode", "picasso", "smap", "parquet"):
-        path = write_table(tmp_path / kind, table, TableInfo(100.0, recipe=steps), kind=kind)[0]
-        assert read_info(path).recipe == steps
-
-
 @pytest.mark.parametrize("text", ["a,b,c\n1,2,3\n", "frame,x,y\n1,2,3\n", "x [nm],y [nm]\n1,2\n"])
 def test_a_csv_of_something_else_is_left_to_others(tmp_path, text):
     path = tmp_path / "cells.csv"
@@ -311,6 +296,34 @@ def test_a_csv_of_something_else_is_left_to_others(tmp_path, text):
     assert not can_read(path)
     with pytest.raises(TableError, match="lacks the columns frame, x"):
         read_table(path, pixel_size_nm=100.0)
+
+
+def test_lines_may_end_in_a_carriage_return_alone(tmp_path):
+    path = tmp_path / "mac.csv"
+    path.write_bytes(b'"frame","x [nm]","y [nm]"\r1,50,50\r2,50,150\r')
+    assert read_table(path, pixel_size_nm=100.0)[0].y.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("kind", ["thunderstorm", "smap-csv", "decode-csv", "challenge"])
+def test_a_text_cut_inside_a_row_is_told(tmp_path, kind):
+    table = Localizations.from_columns(frame=[0, 1], x=[1, 2], y=[1, 2], z_nm=[5, 6])
+    path = write_table(tmp_path / "a.csv", table, INFO, kind=kind)[0]
+    whole = path.read_text()
+    path.write_text(whole.removesuffix("\n"))  # as some programs end their files
+    assert len(read_table(path, pixel_size_nm=100.0)[0]) == 2
+    path.write_text(whole[: whole.rindex(",")])
+    with pytest.raises(TableError, match=r"a\.csv ends in the middle of a row"):
+        read_table(path, pixel_size_nm=100.0)
+
+
+@pytest.mark.parametrize("content", [b'a,b\rc,"d\x01\xff', b"", b"\xff\xfea\0,\0", b"\n\n"])
+def test_a_look_at_a_strange_file_never_raises(tmp_path, content):
+    path = tmp_path / "strange.csv"
+    path.write_bytes(content)
+    assert not can_read(path)
+    with h5py.File(tmp_path / "strange.h5", "w") as file:
+        file.attrs["format"] = np.array([1, 2])
+    assert not can_read(tmp_path / "strange.h5")
 
 
 def test_formats_are_known_by_content_not_by_name(tmp_path):

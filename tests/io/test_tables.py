@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_dilatedloc.io.tables import (
+    FORMATS,
     TableError,
     can_read,
     read_table,
@@ -364,3 +365,32 @@ def test_kind_overrules_suffix(tmp_path):
     path = tmp_path / "locs.dat"
     write_table(path, table(), INFO, kind="native")
     assert read_table(path)[1] == INFO
+
+
+@pytest.mark.parametrize("size", [0.0, -100.0, float("nan")])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_pixel_size_that_is_none_is_refused_by_every_format(tmp_path, suffix, size):
+    path = write_table(tmp_path / f"locs{suffix}", table(), INFO)[0]
+    with pytest.raises(TableError, match="pixel_size_nm must be positive"):
+        read_table(path, pixel_size_nm=size)
+
+
+@pytest.mark.parametrize("frame", [[3e9], [np.nan], [-(2**31) - 1], np.array([2**32], "u8")])
+def test_frames_that_are_no_int32_do_not_become_others(frame):
+    with pytest.raises(ValueError, match="column frame must hold whole numbers"):
+        Localizations.from_columns(frame=frame, x=[1], y=[1])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_rows_without_a_position_spoil_no_file(tmp_path, kind, bad, caplog):
+    """Texts leave them out and say so; a whole table of them stays a table."""
+    path = tmp_path / "locs.dat"
+    for x in ([1, bad, 3], [bad] * 3):
+        lost = table(3).replace(x=x)
+        write_table(path, lost, INFO, kind=kind)
+        read, _ = read_table(path, pixel_size_nm=110.0)
+        there = np.isfinite(lost.x)
+        np.testing.assert_allclose(read.x[np.isfinite(read.x)], lost.x[there], rtol=1e-6)
+        assert len(read) in (there.sum(), 3)
+        assert (len(read) == 3) != ("without a finite position" in caplog.text)

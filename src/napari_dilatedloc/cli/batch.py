@@ -50,6 +50,11 @@ def pairs_of(movies: Sequence[Path], out: Path, suffix: str, *, each: bool) -> l
             f"several movies are called {twice[0]} and would give one table; localize them into "
             "different folders"
         )
+    if any(f"{name}{suffix}".lower() == SUMMARY for name in names):
+        raise ValueError(
+            f"a movie called summary would give {SUMMARY}, which tells how the movies went; rename "
+            "it or choose another --suffix"
+        )
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out must be a folder for several movies, got the file {out}")
     out.mkdir(parents=True, exist_ok=True)
@@ -111,6 +116,7 @@ def _movies_in(folder: Path) -> list[Path]:
 
 def _stem(movie: Path) -> str:
     """Name of a movie without what says that it is TIFF."""
+    movie = movie.absolute()  # "." has no name
     name = movie.name if movie.is_dir() else movie.stem
     return name.removesuffix(".ome")
 

@@ -61,7 +61,7 @@ def show(figures: dict[str, Any] | list[Any], as_json: bool) -> None:
 
 def say(message: str) -> None:
     """One line for the person at the keyboard, on standard error."""
-    stderr.print(message, highlight=False, soft_wrap=True)
+    stderr.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def parse_numbers(text: str, count: int, what: str, separator: str = ",") -> tuple[float, ...]:

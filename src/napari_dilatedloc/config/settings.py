@@ -10,6 +10,9 @@ from pydantic import Field
 
 from napari_dilatedloc.config.base import Config, ConfigError, parse_config, read_yaml
 from napari_dilatedloc.config.camera import CameraConfig, EMCCDConfig, SCMOSConfig
+from napari_dilatedloc.config.drift import DriftConfig
+from napari_dilatedloc.config.filters import FilterConfig
+from napari_dilatedloc.config.linking import LinkingConfig
 from napari_dilatedloc.config.psf import VectorialPSFConfig
 from napari_dilatedloc.config.runs import LocalizeConfig, TrainingConfig
 from napari_dilatedloc.config.simulation import SimulationConfig
@@ -69,6 +72,9 @@ class Settings(Config):
     localize: LocalizeConfig = Field(default_factory=lambda: LocalizeConfig())
     init: str = Field("auto", description="weights training starts from: auto, a model, or none")
     training: TrainingConfig = Field(default_factory=lambda: TrainingConfig())
+    filter: FilterConfig = Field(default_factory=lambda: FilterConfig())
+    drift: DriftConfig = Field(default_factory=lambda: DriftConfig())
+    link: LinkingConfig = Field(default_factory=lambda: LinkingConfig())
 
     def states(self, section: str) -> bool:
         """Whether a section was stated."""
@@ -175,6 +181,9 @@ def _section(settings: Settings, kind: Any, source: str) -> Any:
             settings.states("training"),
             settings.training.simulation,
         ),
+        (FilterConfig, "filter", settings.states("filter"), settings.filter),
+        (DriftConfig, "drift", settings.states("drift"), settings.drift),
+        (LinkingConfig, "link", settings.states("link"), settings.link),
     ]
     for candidate, name, stated, value in found:
         if candidate == kind:

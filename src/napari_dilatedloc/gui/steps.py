@@ -36,6 +36,9 @@ class Steps(QScrollArea):
         self.model = StepBox("Model", model, self.train, number=3)
         self.localize = StepBox("Localize", localize, number=4)
         self.results = StepBox("Results & export", results, number=5, opened=False)
+        self._laid_out = QTimer(self)  # a child: without the steps it does not fire
+        self._laid_out.setSingleShot(True)
+        self._laid_out.timeout.connect(self._to_results)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -49,7 +52,7 @@ class Steps(QScrollArea):
     def show_results(self) -> None:
         """Open the results and scroll to them once they are laid out."""
         self.results.expand()
-        QTimer.singleShot(0, self._to_results)
+        self._laid_out.start()
 
     def reveal(self, box: StepBox, field: QWidget) -> None:
         """Open a step and put the cursor into one of its fields."""

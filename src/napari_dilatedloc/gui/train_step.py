@@ -58,6 +58,9 @@ class TrainStep(TrainPanel):
         self.worker = GeneratorWorker(self)
         self._plot_timer = QTimer(self)
         self._plot_timer.setInterval(PLOT_INTERVAL_MS)
+        self._laid_out = QTimer(self)  # a child: without the step it does not fire
+        self._laid_out.setSingleShot(True)
+        self._laid_out.timeout.connect(self._reveal)
         self._drawn: Any = None  # step the plots show
         self._suggest()
         self._connect()
@@ -197,7 +200,7 @@ class TrainStep(TrainPanel):
         first, self._drawn = self._drawn is None, last
         self.plots.draw(self.log)
         if first:
-            QTimer.singleShot(0, self._reveal)  # when it has been laid out
+            self._laid_out.start()
 
     @Slot()
     def _reveal(self) -> None:

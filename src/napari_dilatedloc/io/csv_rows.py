@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from napari_dilatedloc.files import replacing
 from napari_dilatedloc.io import recipe
 from napari_dilatedloc.io.columns import written_names
 from napari_dilatedloc.table import Localizations, TableInfo
+
+log = logging.getLogger(__name__)
 
 _UNKNOWN = "NaN"
 
@@ -34,6 +37,8 @@ def writing_csv(
     head: str = "",
 ) -> Iterator[CsvRows]:
     """Write a CSV, the extra columns at its end, and the recipe beside it.
+
+    Rows without a finite position are left out, with a warning: no program reads them again.
 
     Parameters
     ----------
@@ -56,13 +61,13 @@ def writing_csv(
     head : str
         Lines before the names.
     """
-    rows: CsvRows | None = None
-    with (
-        recipe.kept_beside(path, info.recipe, lambda: rows.count if rows else 0),
-        replacing(path) as temporary,
-    ):
+    with recipe.kept_beside(path, info.recipe), replacing(path) as temporary:
         rows = CsvRows(temporary, columns, taken, placed, decimals, quoted, whole, head)
         yield rows
+    if rows.nowhere:
+        log.warning(
+            "%s: %d localizations without a finite position are left out", path.name, rows.nowhere
+        )
 
 
 class CsvRows:
@@ -70,8 +75,8 @@ class CsvRows:
 
     Attributes
     ----------
-    count : int
-        Rows written.
+    nowhere : int
+        Rows left out, for they have no finite position.
     """
 
     def __init__(
@@ -85,7 +90,8 @@ class CsvRows:
         whole: bool,
         head: str,
     ) -> None:
-        self.count = 0
+        self.nowhere = 0
+        self._count = 0
         self._path = path
         self._columns = columns
         self._taken = taken
@@ -98,7 +104,11 @@ class CsvRows:
 
     def add(self, piece: Localizations, *, last: bool) -> None:
         """Write the next rows."""
-        own = self._columns(piece, self.count)
+        there = np.isfinite(piece.x) & np.isfinite(piece.y)
+        if not there.all():
+            self.nowhere += int((~there).sum())
+            piece = piece[there]
+        own = self._columns(piece, self._count)
         forms = {name: "%d" if v.dtype.kind == "i" else self._decimals for name, v in own.items()}
         known = {name for name, values in own.items() if self._whole or _is_known(values)}
         beyond = [name for name in piece.extra if name not in self._placed]
@@ -114,7 +124,7 @@ class CsvRows:
         text = text_of([columns[name] for name in self._names], [forms[n] for n in self._names])
         with self._path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(text)
-        self.count += len(piece)
+        self._count += len(piece)
 
     def _widen(self, names: list[str]) -> None:
         """Give the file more columns; rows written so far know nothing of them."""

@@ -6,7 +6,7 @@
 - ``id``: -1 where there is none. ``prob``, ``phot``, ``bg``: as ours.
 - ``px_size``: sides of a pixel along x, y, nm.
 
-Extra columns of ours under ``x_cr`` and ``y_cr`` are along our axes.
+Extra columns of ours under ``x_cr`` and ``y_cr`` are along our axes, in px².
 
 Settled from decode/utils/emitter_io.py and decode/generic/emitter.py in
 https://github.com/TuragaLab/DECODE and from a file of it.
@@ -91,13 +91,17 @@ def unit_of(xy_unit: Any, px_size: Any, pixel_size_nm: float | None, path: Path)
 def to_localizations(columns: Mapping[str, NDArray[Any]], unit: Unit) -> Localizations:
     """Localizations of DECODE's columns."""
     scale = {"x": unit.y_scale, "x_sig": unit.y_scale, "y": unit.x_scale, "y_sig": unit.x_scale}
+    variance = {"x_cr": unit.y_scale**2, "y_cr": unit.x_scale**2}
     ours: dict[str, ArrayLike] = {"frame": columns["frame_ix"]}
     for foreign, name in {"x": "y", "y": "x", **PLAIN, **SIGMAS}.items():
         if foreign in columns:
             ours[name] = columns[foreign] * np.float64(scale.get(foreign, 1.0))
     taken = ("x", "y", "frame_ix", *PLAIN, *SIGMAS)
     extra = further(columns, taken)
-    extra = {_SWAPPED.get(name, name): values for name, values in extra.items()}
+    extra = {
+        _SWAPPED.get(name, name): values if variance.get(name, 1) == 1 else values * variance[name]
+        for name, values in extra.items()
+    }
     return Localizations.from_columns(**ours).replace(extra=extra)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def info(path: Path, pixel_size_nm: float | None) -> TableInfo:
     """Pixel size as the third line has it."""
     unit = _unit(path, pixel_size_nm)
     tell_unless_square(*unit.sides_nm, path)
-    return TableInfo(unit.size_nm, recipe=recipe.read_beside(path, partial(_rows, path)))
+    return TableInfo(unit.size_nm, recipe=recipe.read_beside(path))
 
 
 def parts(path: Path, pixel_size_nm: float | None, rows: int) -> Iterator[Localizations]:
@@ -88,10 +87,6 @@ def _columns(table: Localizations, rows: int) -> Named:
 
 def _table(path: Path) -> text_tables.TextTable:
     return text_tables.open_text(path, skip=_COMMENTS)
-
-
-def _rows(path: Path) -> int:
-    return text_tables.scan(_table(path), "frame_ix").rows
 
 
 def _unit(path: Path, pixel_size_nm: float | None) -> decode_columns.Unit:

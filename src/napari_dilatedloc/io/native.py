@@ -18,7 +18,7 @@ import numpy as np
 
 from napari_dilatedloc.files import replacing
 from napari_dilatedloc.io import recipe
-from napari_dilatedloc.io.columns import TableError
+from napari_dilatedloc.io.columns import TableError, require_pixel_size
 from napari_dilatedloc.io.rows import GrowingColumns, hdf5_name
 from napari_dilatedloc.table import Localizations, TableInfo
 
@@ -31,7 +31,8 @@ _GZIP: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle"
 
 def is_file(file: h5py.File) -> bool:
     """Tell our file by the attribute `format`."""
-    return bool(file.attrs.get("format") == FORMAT)
+    name = file.attrs.get("format")  # that of another program may be anything
+    return isinstance(name, str) and name == FORMAT
 
 
 def info(path: Path, pixel_size_nm: float | None) -> TableInfo:
@@ -44,7 +45,7 @@ def info(path: Path, pixel_size_nm: float | None) -> TableInfo:
     if size is None:
         raise TableError(f"{path.name} has no pixel size; give pixel_size_nm, the camera pixel")
     return TableInfo(
-        pixel_size_nm=float(size),
+        pixel_size_nm=require_pixel_size(size, path),
         shape=None if shape is None else (int(shape[0]), int(shape[1])),
         n_frames=None if frames is None else int(frames),
         recipe=recipe.from_text(steps, path),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from napari_dilatedloc.files import replacing
 from napari_dilatedloc.io import recipe
-from napari_dilatedloc.io.columns import TableError
+from napari_dilatedloc.io.columns import TableError, require_pixel_size
 from napari_dilatedloc.io.rows import PIECE_ROWS
 from napari_dilatedloc.table import INTEGER_COLUMNS, Localizations, TableInfo
 
@@ -75,7 +75,7 @@ def info(path: Path, pixel_size_nm: float | None) -> TableInfo:
         raise TableError(f"{path.name} has no pixel size; give pixel_size_nm, the camera pixel")
     shape, frames = said.get("shape"), said.get("n_frames")
     return TableInfo(
-        pixel_size_nm=float(size),
+        pixel_size_nm=require_pixel_size(size, path),
         shape=None if shape is None else (int(shape[0]), int(shape[1])),
         n_frames=None if frames is None else int(frames),
         recipe=recipe.from_plain(said.get("recipe", []), path),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_dilatedloc.files import replacing
 from napari_dilatedloc.io import recipe
-from napari_dilatedloc.io.columns import TableError, further, written_names
+from napari_dilatedloc.io.columns import TableError, further, require_pixel_size, written_names
 from napari_dilatedloc.io.rows import PIECE_ROWS, append, extendable, outermost
 from napari_dilatedloc.table import Localizations, TableInfo
 
@@ -43,6 +43,7 @@ REQUIRED = ("frame", "x", "y", "lpx", "lpy")
 _TAKEN = tuple(OURS_TO_PICASSO.values())
 _UNKNOWN_PRECISION_PX = 1.0
 _STEP = "dilatedloc step"
+_MOVIE = ("Width", "Height", "Frames", "Pixelsize")
 
 
 class _Loader(yaml.SafeLoader):
@@ -59,13 +60,16 @@ def is_file(file: h5py.File) -> bool:
 
 
 def info(path: Path, pixel_size_nm: float | None) -> TableInfo:
-    """What the YAML beside it, or ``/metadata``, says; its pixel size holds unless given."""
+    """What the YAML beside it, or ``/metadata``, says; its pixel size holds unless given.
+
+    The recipe is that of ``/metadata`` where there is one, for a YAML may be that of another table.
+    """
     with h5py.File(path, "r") as file:
         embedded = file["metadata"][()] if "metadata" in file else None
-    documents = _metadata(path, embedded)
-    metadata: dict[str, Any] = {}
-    for document in documents:
-        metadata |= document
+    beside = _beside(path)
+    inside = _inside(path, embedded, required=not beside)
+    metadata = _joined(beside or inside)
+    _tell_unless_alike(path, metadata, _joined(inside))
     size = metadata.get("Pixelsize") if pixel_size_nm is None else pixel_size_nm
     try:
         size = float(size)  # type: ignore[arg-type]
@@ -77,10 +81,10 @@ def info(path: Path, pixel_size_nm: float | None) -> TableInfo:
     shape = (metadata.get("Height"), metadata.get("Width"))
     frames = metadata.get("Frames")
     return TableInfo(
-        pixel_size_nm=size,
+        pixel_size_nm=require_pixel_size(size, path),
         shape=None if None in shape else (int(shape[0]), int(shape[1])),  # type: ignore[arg-type]
         n_frames=None if frames is None else int(frames),
-        recipe=recipe.from_plain([d[_STEP] for d in documents if _STEP in d], path),
+        recipe=recipe.from_plain([d[_STEP] for d in inside or beside if _STEP in d], path),
     )
 
 
@@ -247,16 +251,46 @@ def _leave_out(path: Path, names: set[str]) -> None:
         new.create_dataset("metadata", data=old["metadata"][()])
 
 
-def _metadata(path: Path, embedded: Any) -> list[dict[str, Any]]:
-    """Documents, each a processing step; what later ones say overrules earlier ones."""
+def _beside(path: Path) -> list[dict[str, Any]]:
+    """Documents of the YAML beside a table, each a processing step; none if there is no YAML."""
     sidecar = path.with_suffix(".yaml")
+    if not sidecar.is_file():
+        return []
     try:
-        if sidecar.is_file():
-            text = sidecar.read_text(encoding="utf-8")
-            documents = list(yaml.load_all(text, Loader=_Loader))
-        else:
-            documents = [] if embedded is None else json.loads(embedded)
+        documents = list(yaml.load_all(sidecar.read_text(encoding="utf-8"), Loader=_Loader))
     except (yaml.YAMLError, ValueError) as error:
         raise TableError(f"the metadata of {path.name} cannot be read: {error}") from error
+    return [document for document in documents if isinstance(document, dict)]
+
+
+def _inside(path: Path, embedded: Any, *, required: bool) -> list[dict[str, Any]]:
+    """The same of ``/metadata``; one that cannot be read is an error only if it is `required`."""
+    try:
+        documents = [] if embedded is None else json.loads(embedded)
+    except (TypeError, ValueError) as error:
+        if required:
+            raise TableError(f"the metadata of {path.name} cannot be read: {error}") from error
+        return []
     found = documents if isinstance(documents, list) else [documents]
     return [document for document in found if isinstance(document, dict)]
+
+
+def _joined(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """What all say; later ones overrule earlier ones."""
+    joined: dict[str, Any] = {}
+    for document in documents:
+        joined |= document
+    return joined
+
+
+def _tell_unless_alike(path: Path, taken: dict[str, Any], inside: dict[str, Any]) -> None:
+    """Warn of a YAML that tells of another movie than the table beside it."""
+    differ = [n for n in _MOVIE if n in taken and n in inside and taken[n] != inside[n]]
+    if differ:
+        log.warning(
+            "%s says %s and %s itself %s; the former holds, delete it if it is not of this table",
+            path.with_suffix(".yaml").name,
+            ", ".join(f"{name} {taken[name]}" for name in differ),
+            path.name,
+            ", ".join(f"{name} {inside[name]}" for name in differ),
+        )

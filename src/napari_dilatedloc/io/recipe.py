@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,8 @@ def beside(path: Path) -> Path:
 
 
 @contextmanager
-def kept_beside(path: Path, recipe: Sequence[Step], rows: Callable[[], int]) -> Iterator[None]:
-    """Keep the recipe beside a table that the block writes.
+def kept_beside(path: Path, recipe: Sequence[Step]) -> Iterator[None]:
+    """Keep the recipe beside a table that the block writes, with the checksum of the table.
 
     Appears with the table or not at all. An older recipe of ours goes when the new table has none,
     for it would tell of other rows.
@@ -79,46 +80,57 @@ def kept_beside(path: Path, recipe: Sequence[Step], rows: Callable[[], int]) -> 
     Parameters
     ----------
     path : Path
-        The table.
+        The table; whole when the block ends.
     recipe : sequence of Step
         What was done to it.
-    rows : callable
-        Rows of the table, asked after the block.
+
+    Raises
+    ------
+    TableError
+        Before the block, if something that is no recipe of ours lies in its place.
     """
     place = beside(path)
+    if recipe and place.exists() and _document(place) is None:
+        raise TableError(
+            f"cannot write the recipe of {path.name}, for {place.name} is none of this program; "
+            "move it, or give the table another name"
+        )
     with ExitStack() as stack:
         note = stack.enter_context(replacing(place)) if recipe else None
         yield
         if note is not None:
-            document = {"format": FORMAT, "rows": rows(), "recipe": to_plain(recipe)}
+            document = {"format": FORMAT, "sha256": _checksum(path), "recipe": to_plain(recipe)}
             note.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     if not recipe and _document(place) is not None:
         place.unlink()
 
 
-def read_beside(path: Path, rows: Callable[[], int]) -> Recipe:
-    """Recipe that lies beside a table; none if it tells of another number of rows.
+def read_beside(path: Path) -> Recipe:
+    """Recipe that lies beside a table; none, with a warning, if it tells of another one.
 
-    Parameters
-    ----------
-    path : Path
-        The table.
-    rows : callable
-        Rows of the table, asked only if there is a recipe.
+    The number of rows would not tell: it is the same before and after a drift is taken off.
     """
     document = _document(beside(path))
     if document is None:
         return ()
-    if document.get("rows") != rows():
+    if document.get("sha256") != _checksum(path):
         log.warning(
-            "%s tells of %s rows and %s has %d; the recipe is left out",
+            "%s tells of another table than %s, which was changed or renamed since; the recipe is "
+            "left out",
             beside(path).name,
-            document.get("rows"),
             path.name,
-            rows(),
         )
         return ()
-    return from_plain(document.get("recipe"), path)
+    try:
+        return from_plain(document.get("recipe"), path)
+    except TableError as error:  # the rows can be read all the same
+        log.warning("%s; it is left out", error)
+        return ()
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _document(place: Path) -> dict[str, Any] | None:

@@ -191,8 +191,9 @@ def append(dataset: h5py.Dataset, values: NDArray[Any], *, axis: int = 0) -> Non
 
 
 def outermost(values: NDArray[Any]) -> int:
-    """Least number of pixels or frames that holds these positions."""
-    return int(np.floor(np.nanmax(values) + 0.5)) + 1 if len(values) else 1
+    """Least number of pixels or frames that holds these positions, as far as they are finite."""
+    finite = values[np.isfinite(values)]
+    return int(np.floor(finite.max() + 0.5)) + 1 if len(finite) else 1
 
 
 def _is_unknown(values: NDArray[Any]) -> bool:

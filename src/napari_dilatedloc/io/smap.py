@@ -40,7 +40,8 @@ _UNKNOWN_PRECISION_NM = 100.0
 _TAKEN = (smap_columns.ID, *smap_columns.REQUIRED, *smap_columns.OPTIONAL)
 _LONGEST_NAME = 55  # MATLAB takes 63 letters; the rest is for a number
 _DOUBLE = frozenset({"frame", "xnm", "ynm"})  # single would not hold nm of a wide chip
-_PRECISION = ("xnmerr", "ynmerr")
+# stay in the file though unknown; without its precision locprecnm would stand for it
+_ALWAYS = (*smap_columns.REQUIRED, "xnmerr", "ynmerr")
 _ONE_FILE = {"filenumber": 1.0, "channel": 0.0}
 
 
@@ -51,16 +52,15 @@ def info(path: Path, pixel_size_nm: float | None) -> TableInfo:
     """
     with opened(path) as found:
         movie, note = dict(found.movie), found.note
-    if pixel_size_nm is None and "cam_pixelsize_um" in movie:
-        sides = 1e3 * movie["cam_pixelsize_um"]
-        tell_unless_square(float(sides[0]), float(sides[-1]), path)
+    sides = _sides(movie, pixel_size_nm, path)
+    tell_unless_square(*sides, path)
     if len(movie.get("roi", ())) == 4:
         width, height = movie["roi"][2:]
     else:
         width, height = (movie.get(name, np.zeros(1))[0] for name in ("Width", "Height"))
     frames = int(movie.get("numberOfFrames", np.zeros(1))[0])
     return TableInfo(
-        pixel_size_nm=_size(movie, pixel_size_nm, path),
+        pixel_size_nm=sides[0],
         shape=(int(height), int(width)) if height > 0 and width > 0 else None,
         n_frames=frames if frames > 0 else None,
         recipe=recipe.from_plain(note.get("recipe", []), path),
@@ -70,8 +70,9 @@ def info(path: Path, pixel_size_nm: float | None) -> TableInfo:
 def parts(path: Path, pixel_size_nm: float | None, rows: int) -> Iterator[Localizations]:
     """Read localizations; positions count from the camera region, as those of the movie do."""
     with opened(path) as found:
-        size = _size(found.movie, pixel_size_nm, path)
+        size, across = _sides(found.movie, pixel_size_nm, path)
         x, y = found.movie.get("roi", np.zeros(2))[:2]
+        y = (1 + y) * across / size - 1  # y is given in pixels as wide as along x
         made, names = found.note.get("made", ()), found.note.get("names", {})
         wanted = [name for name in found.names if name not in made]
         for start in range(0, max(found.rows, 1), rows):
@@ -81,10 +82,14 @@ def parts(path: Path, pixel_size_nm: float | None, rows: int) -> Iterator[Locali
             yield smap_columns.to_localizations(columns, frame, size, (float(x), float(y)))
 
 
-def _size(movie: Mapping[str, NDArray[np.float64]], given: float | None, path: Path) -> float:
+def _sides(
+    movie: Mapping[str, NDArray[np.float64]], given: float | None, path: Path
+) -> tuple[float, float]:
+    """Sides of a pixel along x, y, nm; those of the file unless another is given."""
+    sides = [given, given]
     if given is None and "cam_pixelsize_um" in movie:
-        given = float(1e3 * movie["cam_pixelsize_um"][0])
-    return require_pixel_size(given, path)
+        sides = [float(1e3 * side) for side in movie["cam_pixelsize_um"][[0, -1]]]
+    return require_pixel_size(sides[0], path), require_pixel_size(sides[1], path)
 
 
 def files(path: Path) -> list[Path]:
@@ -132,7 +137,7 @@ class _Writer:
         self._loc = matlab_hdf5.struct(self._saveloc, "loc")
         filters: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
         self._columns = GrowingColumns(self._loc, axis=1, known_only=True, **filters)
-        self._precision = GrowingColumns(self._loc, axis=1, **filters)
+        self._always = GrowingColumns(self._loc, axis=1, **filters)
         self._fields: dict[str, str] = {}  # by name of an extra column
         self._extent = {"y": 1, "x": 1, "frame": 1}
         self.imprecise = 0
@@ -150,8 +155,7 @@ class _Writer:
         for name, least in self._extent.items():
             self._extent[name] = max(least, outermost(getattr(piece, name)))
         rows = {name: values.reshape(1, -1) for name, values in columns.items()}
-        # precision stays in the file though unknown, else locprecnm would stand for it
-        self._precision.add({name: rows.pop(name) for name in _PRECISION}, last=last)
+        self._always.add({name: rows.pop(name) for name in _ALWAYS}, last=last)
         self._columns.add(rows, last=last)
 
     def _own(self, piece: Localizations) -> dict[str, NDArray[Any]]:

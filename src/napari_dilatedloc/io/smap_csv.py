@@ -27,7 +27,7 @@ def is_header(names: tuple[str, ...]) -> bool:
 def info(path: Path, pixel_size_nm: float | None) -> TableInfo:
     """All that is known of the movie: what the user says."""
     size = require_pixel_size(pixel_size_nm, path)
-    return TableInfo(size, recipe=recipe.read_beside(path, partial(_rows, path)))
+    return TableInfo(size, recipe=recipe.read_beside(path))
 
 
 def parts(path: Path, pixel_size_nm: float | None, rows: int) -> Iterator[Localizations]:
@@ -57,7 +57,3 @@ def _columns(size: float, table: Localizations, rows: int) -> Named:
         "frame": table.frame.astype(np.int64) + 1,
         **smap_columns.of_localizations(table, size),
     }
-
-
-def _rows(path: Path) -> int:
-    return text_tables.scan(text_tables.open_text(path), "frame").rows

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,10 +74,11 @@ def first_lines(path: Path, count: int) -> list[str]:
             start = file.read(LOOK_BYTES)
     except FileNotFoundError as error:
         raise TableError(f"no such file: {path}; check the path") from error
-    lines = start.split(b"\n")[:count]
+    # a table that Excel on a Mac saved has lines that end in a carriage return alone
+    lines = start.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")[:count]
     if any(b"\0" in line for line in lines):
         raise TableError(f"{path.name} is no text; expected a table of localizations")
-    return [_decoded(line).strip("\r\ufeff ") for line in lines]
+    return [_decoded(line).strip("\ufeff ") for line in lines]
 
 
 def _decoded(line: bytes) -> str:
@@ -120,9 +123,10 @@ def parts(
     Raises
     ------
     TableError
-        For an empty file, missing columns, or rows that are no numbers.
+        For an empty file, missing columns, rows that are no numbers, or a file that was cut.
     """
     _check_header(table, required)
+    _check_end(table)
     known = {name for name in (*required, *known) if name in table.names}
     wanted = [name for name in table.names if name in known or _holds_numbers(table, name)]
     checked = required if finite is None else finite
@@ -196,6 +200,18 @@ def _check_header(table: TextTable, required: Sequence[str]) -> None:
     if missing:
         raise TableError(
             f"{name} lacks the columns {', '.join(missing)}; it has {', '.join(table.names)}"
+        )
+
+
+def _check_end(table: TextTable) -> None:
+    """Refuse a file that ends inside a row, without a line end: pandas would fill it with NaN."""
+    with table.path.open("rb") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - LOOK_BYTES, 0))
+        last = _decoded(re.split(rb"[\r\n]", file.read())[-1]).strip(" ")
+    if last and len(re.split(table.separator, last)) < len(table.names):
+        raise TableError(
+            f"{table.path.name} ends in the middle of a row; the file is cut, copy or export it "
+            "again"
         )
 
 

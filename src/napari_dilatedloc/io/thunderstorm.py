@@ -45,8 +45,7 @@ def is_header(names: tuple[str, ...]) -> bool:
 def info(path: Path, pixel_size_nm: float | None) -> TableInfo:
     """All that is known of the movie: what the user says."""
     size = require_pixel_size(pixel_size_nm, path)
-    rows = partial(_rows, path)
-    return TableInfo(size, recipe=recipe.read_beside(path, rows))
+    return TableInfo(size, recipe=recipe.read_beside(path))
 
 
 def parts(path: Path, pixel_size_nm: float | None, rows: int) -> Iterator[Localizations]:
@@ -121,10 +120,6 @@ def _columns(size: float, table: Localizations, rows: int) -> Named:
         SIGMA_Z: table.sigma_z_nm.astype(np.float64),
         PROB: table.prob.astype(np.float64),
     }
-
-
-def _rows(path: Path) -> int:
-    return text_tables.scan(text_tables.open_text(path), FRAME).rows
 
 
 def _whole(frame: NDArray[np.float64]) -> NDArray[np.int64]:
