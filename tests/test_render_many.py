@@ -246,3 +246,26 @@ def test_bar_and_picture_are_one_file(tmp_path):
 def test_examples_of(name):
     module = importlib.import_module(f"napari_dilatedloc.render.{name}")
     assert doctest.testmod(module).failed == 0
+
+
+def test_the_whole_field_holds_every_place():
+    table = Localizations.from_columns(frame=[0, 0, 0], x=[-3.2, 9.9, np.nan], y=[2, 5, np.nan])
+    corner, shape = render.whole_field(table)
+    assert (corner, shape) == ((0, -4), (7, 15))
+    assert render.histogram(table, shape, 3, corner=corner).sum() == 2
+    assert render.whole_field(table, (20, 30)) == ((0, 0), (20, 30))
+    with pytest.raises(ValueError, match="nothing drawn"):
+        render.whole_field(Localizations.empty())
+
+
+def test_a_part_has_the_tails_of_spots_of_unknown_width():
+    """They are drawn with the least width, which reaches across the border of a part."""
+    x = np.linspace(0, 99, 20_000)
+    table = Localizations.from_columns(frame=np.zeros(20_000), x=x, y=np.full(20_000, 50.0))
+    corner, shape, m = (40, 40.25), (20, 10), 40
+    part = render.PlaceIndex(table).within(corner, shape)
+    np.testing.assert_allclose(
+        render.gaussian(part, shape, m, corner=corner),
+        render.gaussian(table, shape, m, corner=corner),
+        atol=1e-4,
+    )

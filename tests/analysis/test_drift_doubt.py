@@ -3,6 +3,7 @@ import pytest
 
 from napari_dilatedloc.analysis.drift.doubt import DriftError, drift_error
 from napari_dilatedloc.analysis.drift.estimate import estimate_drift
+from napari_dilatedloc.benchmark.drift import residual_nm, simulate_drift
 from napari_dilatedloc.config.drift import DriftConfig
 from napari_dilatedloc.table import Localizations, TableInfo
 
@@ -46,6 +47,27 @@ def test_lines_tell_nothing_along_themselves():
     assert error.x_nm > 20 > 10 > error.y_nm
     assert "nm in x:" in error.doubt
     assert "in y" not in error.doubt
+
+
+def test_beads_are_found_in_halves_too():
+    """Half of the rows of a bead would lie in half of the frames, where none is found."""
+    sample = simulate_drift(5_000, 600, seed=1, size_px=64, beads=3)
+    config = DriftConfig(method="fiducials")
+    drift = estimate_drift(sample.table, sample.info, config)
+    error = drift_error(sample.table, sample.info, drift, config)
+    left = residual_nm(drift, sample)
+    assert error.doubt == ""
+    assert 0.3 < np.hypot(error.x_nm, error.y_nm) / left["lateral"] < 3
+    assert 0.3 < error.z_nm / left["z"] < 3
+
+
+def test_a_last_frame_in_one_half_alone():
+    table = table_of(points, 30_000, 1)
+    last = Localizations.from_columns(frame=[1010], x=[3.0], y=[3.0])
+    table, info = Localizations.concatenate([table, last]), TableInfo(100.0)
+    config = DriftConfig(segments=10)
+    drift = estimate_drift(table, info, config)
+    assert drift_error(table, info, drift, config).x_nm == pytest.approx(0.5, abs=0.5)
 
 
 def test_too_few_to_tell():

@@ -208,3 +208,24 @@ def test_the_benchmark_gives_its_rows():
     assert [row.name for row in rows[:5]] == ["aim x", "aim y", "aim lateral", "aim z", "aim time"]
     assert {row.unit for row in rows} == {"nm rms", "s"}
     assert rows[2].value == pytest.approx(np.hypot(rows[0].value, rows[1].value))
+
+
+def test_beads_that_come_late_leave_the_zero_where_it_is():
+    """0 is in the first frame with a localization, not in the first with a bead."""
+    sample = simulate_drift(10_000, 1000, seed=4, size_px=64)
+    rng = np.random.default_rng(0)
+    t = np.arange(250, 1000)
+    beads = [
+        Localizations.from_columns(
+            frame=t,
+            x=place + sample.drift.x[t] + 0.1 * rng.standard_normal(len(t)),
+            y=place + sample.drift.y[t] + 0.1 * rng.standard_normal(len(t)),
+            z_nm=sample.drift.z_nm[t] + 25 * rng.standard_normal(len(t)),
+        )
+        for place in (20.0, 45.0)
+    ]
+    table = Localizations.concatenate([sample.table, *beads])
+    found = estimate_drift(table, sample.info, DriftConfig(method="fiducials"))
+    first = int(table.frame.min())
+    assert (found.x[first], found.y[first], found.z_nm[first]) == (0, 0, 0)
+    assert found.x[250] == pytest.approx(sample.drift.x[250] - sample.drift.x[first], abs=0.1)

@@ -151,3 +151,11 @@ def test_positions_are_in_nm_in_frame_order_and_known():
     assert len(flat.frame) == 3
     assert flat.n_frames == 30
     assert not positions_of(table.replace(z_nm=np.zeros(4)), 110.0, None, axial=True).axial
+
+
+def test_frames_of_rows_without_a_place_belong_to_the_movie():
+    """They go with the others when the drift is taken off."""
+    table = Localizations.from_columns(frame=[3, 4, 9], x=[1, 2, np.nan], y=[1, 2, 3])
+    positions = positions_of(table, 100.0, None, axial=True)
+    assert (len(positions.frame), positions.n_frames) == (2, 10)
+    assert positions_of(Localizations.empty(), 100.0, None, axial=True).n_frames == 0

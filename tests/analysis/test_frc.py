@@ -76,3 +76,29 @@ def test_too_few():
         ring_correlation(molecules(count=5), PIXEL_NM)
     with pytest.raises(ValueError, match="several frames"):
         ring_correlation(molecules(frames=1), PIXEL_NM)
+
+
+@pytest.mark.parametrize("frames", [2, 5])
+def test_a_short_movie_is_halved_all_the_same(frames):
+    long, short = (ring_correlation(molecules(frames=n), PIXEL_NM) for n in (4000, frames))
+    assert short.resolution_nm == pytest.approx(long.resolution_nm, rel=0.1)
+
+
+def test_a_row_far_outside_does_not_matter():
+    table = molecules()
+    far = Localizations.from_columns(
+        frame=[0, 7], y=[1e7, np.nan], x=[-1e7, 3], sigma_y=[0.1, 0.1], sigma_x=[0.1, 0.1]
+    )
+    result = ring_correlation(Localizations.concatenate([table, far]), PIXEL_NM)
+    assert result.used == len(table)
+    assert result.resolution_nm == pytest.approx(
+        ring_correlation(table, PIXEL_NM).resolution_nm, rel=0.05
+    )
+
+
+def test_a_single_place_is_no_field():
+    one = Localizations.from_columns(frame=np.arange(300), y=np.full(300, 4.0), x=np.full(300, 5.0))
+    with pytest.raises(
+        ValueError, match=r"needs a field of 8 image pixels of 10\.0 nm, got 0\.1 nm"
+    ):
+        ring_correlation(one, PIXEL_NM)

@@ -210,3 +210,17 @@ def test_settings_as_yaml(tmp_path):
     save_yaml(config, tmp_path / "link.yaml")
     assert load_yaml(LinkingConfig, tmp_path / "link.yaml") == config
     assert config.settings() == {"distance_nm": 50.0, "dark_frames": 3}
+
+
+def test_linked_rows_beside_rows_that_never_were():
+    """Joined tables have NaN where one lacks a column: such a row is one row of one frame."""
+    linked, _ = link(blinking(200, 50, 60)[0], INFO)
+    more = blinking(100, 50, 60, seed=1)[0]
+    both = Localizations.concatenate([linked, more.replace(x=more.x + 200)])
+    again, _ = link(both, INFO)
+    assert again.extra["linked"].sum() == linked.extra["linked"].sum() + len(more)
+    assert again.extra["last_frame"].max() == max(
+        linked.extra["last_frame"].max(), more.frame.max()
+    )
+    apart, _ = link(more, INFO)
+    assert len(again) == len(link(linked, INFO)[0]) + len(apart)

@@ -107,6 +107,31 @@ def test_few_rows_have_reasons_instead_of_figures():
         quality(Localizations.empty(), INFO)
 
 
+def test_a_single_place_has_reasons_instead_of_figures(tmp_path):
+    one = table(y=np.full(18_000, 5.0), x=np.full(18_000, 6.0))
+    found = quality(one, INFO)
+    assert set(found.missing) >= {"frc", "shift"}
+    assert "larger region" in found.missing["shift"]
+    assert len(write_quality(tmp_path / "report", found, one, INFO)) == 3
+
+
+def test_rows_without_a_place_are_no_oddity():
+    lost = table().x.copy()
+    lost[:100] = np.nan
+    assert quality(table(x=lost), INFO).warnings == ()
+    with pytest.raises(ValueError, match="empty"):
+        quality(table(x=np.full(18_000, np.nan)), INFO)
+
+
+def test_a_table_beside_the_origin_is_drawn(tmp_path):
+    """Other programs may count from elsewhere; the size of the movie is not known then."""
+    some = table(n=700)
+    some = some.replace(x=some.x - 200, y=some.y - 100)
+    info = TableInfo(100.0)
+    files = write_quality(tmp_path / "report", quality(some, info), some, info)
+    assert [path.suffix for path in files] == [".html", ".png", ".json"]
+
+
 @pytest.mark.parametrize("rows", [6000, 20, 1])
 def test_report(tmp_path, rows):
     info = INFO.after("filter", {"where": "photons > 500 & <b>"}, rows)
@@ -130,3 +155,18 @@ def test_report_under_the_name_of_a_page(tmp_path):
     some = table(n=20)
     files = write_quality(tmp_path / "mine.html", quality(some, INFO), some, INFO)
     assert [path.name for path in files] == ["mine.html", "mine.png", "mine.json"]
+
+
+def test_lines_that_run_one_way_are_no_drift():
+    """Molecules are on for some frames, so that mixed halves of small blocks would share them."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        n = 700
+        y, x = rng.integers(1, 6, n) * 10.0, rng.uniform(4, 60, n)
+        first = rng.integers(0, 297, n)
+        frame = np.concatenate([first, first + 1, first + 2])
+        noise = rng.normal(0, 0.1, (2, 3 * n))
+        lines = Localizations.from_columns(
+            frame=frame, y=np.tile(y, 3) + noise[0], x=np.tile(x, 3) + noise[1]
+        )
+        assert half_shift(lines, 100.0).sure_nm == 0

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from napari_dilatedloc.analysis.drift.drift_file import load_drift
 from napari_dilatedloc.benchmark.drift import residual_nm, simulate_drift
-from napari_dilatedloc.cli.drift import _config, register
+from napari_dilatedloc.cli.drift import _settings, register
 from napari_dilatedloc.config import save_yaml
 from napari_dilatedloc.config.drift import DriftConfig
 from napari_dilatedloc.io.tables import read_table, write_table
@@ -90,10 +90,23 @@ def test_the_step_stands_in_the_recipe(locs, sample, tmp_path, monkeypatch):
 def test_options_overrule_the_file(tmp_path):
     path = tmp_path / "drift.yaml"
     save_yaml(DriftConfig(method="rcc", segments=7, rcc_bin_nm=30.0), path)
-    config = _config(path, None, 12, None, lateral_only=True)
+    config = _settings(path, None, 12, None, lateral_only=True)
     assert config == DriftConfig(method="rcc", segments=12, rcc_bin_nm=30.0, axial=False)
-    assert _config(path, "aim", None, None, lateral_only=False).method == "aim"
-    assert _config(None, "fiducials", None, ["3.5,4"], lateral_only=False).fiducials == ((3.5, 4),)
+    assert _settings(path, "aim", None, None, lateral_only=False).method == "aim"
+    assert _settings(None, "fiducials", None, ["3.5,4"], lateral_only=False).fiducials == (
+        (3.5, 4),
+    )
+
+
+def test_settings_come_from_a_file(run, locs, tmp_path):
+    path = tmp_path / "drift.yaml"
+    save_yaml(DriftConfig(segments=11, axial=False), path)
+    figures = json.loads(run(locs, "--out", tmp_path / "a.h5", "--config", path, "--json").stdout)
+    assert figures["segments"] == 11
+    assert figures["drift_z_nm"] == 0
+    path.write_text("segmente: 11")
+    with pytest.raises(ValueError, match=r"drift\.yaml: segmente: Extra inputs"):
+        run(locs, "--out", tmp_path / "b.h5", "--config", path)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +118,12 @@ def test_options_overrule_the_file(tmp_path):
         (["--fiducial", "3"], "--fiducial must be 2 numbers"),
         (["--fiducial", "3,4"], "positions of beads are for --method fiducials, got aim"),
         (["--apply", "absent.csv"], "no such file"),
+        (
+            ["--apply", "drift.csv", "--lateral-only"],
+            "--apply measures nothing and moves x, y and z",
+        ),
+        (["--apply", "drift.csv", "--method", "rcc"], "leave out --method"),
+        (["--config", "absent.yaml"], "no such file: absent.yaml"),
     ],
 )
 def test_mistakes_end_in_one_sentence(run, locs, tmp_path, options, message):

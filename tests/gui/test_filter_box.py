@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from qtpy.QtCore import QPointF, Qt
+from qtpy.QtCore import QLocale, QPointF, Qt
 from qtpy.QtTest import QTest
 
 from napari_dilatedloc.config.filters import FilterConfig
 from napari_dilatedloc.gui.colours import ColourBy
 from napari_dilatedloc.gui.filter_box import FilterBox
+from napari_dilatedloc.gui.filter_form import COLUMNS, FilterRow
 from napari_dilatedloc.gui.layers import Placement
 from napari_dilatedloc.gui.live import LiveResult
 from napari_dilatedloc.gui.range_histogram import RangeHistogram
@@ -128,6 +129,90 @@ def test_undo_and_show_all(qtbot, box, result):
     np.testing.assert_array_equal(result.image_layer.data, drawn(result.store.everything()))
 
 
+def test_undo_goes_back_step_by_step_and_says_when_it_cannot(qtbot, box, result):
+    undo = box.form.undo_button
+    assert undo.toolTip() == "Change a filter first."
+    assert box.form.clear_button.toolTip() == "Filter something first."
+    for config in (FilterConfig(where="photons>1000"), FilterConfig(where="photons>2000")):
+        with qtbot.waitSignal(box.worker.finished, timeout=TIMEOUT):
+            box.set_config(config)
+    for where in ("photons>1000", None):
+        with qtbot.waitSignal(box.worker.finished, timeout=TIMEOUT):
+            undo.click()
+        assert box.config.where == where
+    assert not undo.isEnabled()
+    assert len(result.store) == 1000
+
+
+def test_a_range_of_just_now_outlives_another_filter(qtbot, box, result):
+    box.form.rows["photons"].changed.emit("photons", 1500.0, None)
+    with qtbot.waitSignal(box.worker.finished, timeout=TIMEOUT):
+        box.form.edge.setValue(2.0)  # at once, before the drag rests
+    assert box.config == FilterConfig(ranges={"photons": (1500.0, None)}, edge_px=2.0)
+    assert result.store.table().photons.min() >= 1500
+
+
+def test_a_result_that_comes_back_is_filtered_as_it_was(qtbot, box, result):
+    with qtbot.waitSignal(box.changed, timeout=TIMEOUT):
+        box.form.rows["photons"].changed.emit("photons", 1500.0, None)
+    config, kept = box.config, len(result.store)
+    box.show_result(None)
+    box.show_result(result)
+    assert box.config == config
+    assert box.form.rows["photons"].low.text() == "1500"
+    with qtbot.waitSignal(box.worker.finished, timeout=TIMEOUT):
+        box.prepare()
+    assert (box.config, len(result.store)) == (config, kept)
+
+
+def test_closing_begins_nothing(qtbot, result, movie_viewer):
+    """While the columns of a former result are looked at."""
+    box = FilterBox()
+    qtbot.addWidget(box)
+    box.show_result(result)
+    box.prepare()
+    other = LiveResult(movie_viewer, "other", result.placement, (20, 30), INFO, {})
+    other.append(0, 10, some(0, 10, seed=5))
+    box.show_result(other)
+    box.shut_down()
+    assert not box.worker.state.busy
+
+
+def test_a_snapshot_stands_still_and_copies_nothing():
+    store = LocalizationStore()
+    store.append(0, some(0, 10))
+    store.append(10, some(10, 20))
+    table = store.table()
+    assert np.shares_memory(store.block(1).x, table.x)
+    taken = store.snapshot()
+    store.keep(table.photons > 2000)
+    assert len(store) < len(taken) == len(taken.table()) == len(table)
+    assert np.shares_memory(taken.table().x, table.x)
+    store.keep(None)
+    store.append(20, some(20, 21))
+    assert len(taken.table()) == len(table)
+    assert len(store.table()) == len(table) + 50
+
+
+def type_in(qtbot, field, text):
+    field.selectAll()
+    qtbot.keyClicks(field, text)
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+
+
+def test_numbers_are_read_as_they_are_written_in_any_country(qtbot):
+    QLocale.setDefault(QLocale("de_DE"))
+    try:
+        row = FilterRow(COLUMNS[0])
+        qtbot.addWidget(row)
+        type_in(qtbot, row.low, "1.5")
+        assert row.histogram.ends == (1.5, None)
+        type_in(qtbot, row.low, "1,500")  # the comma is not taken
+        assert row.histogram.ends == (1500.0, None)
+    finally:
+        QLocale.setDefault(QLocale.system())
+
+
 def test_a_condition_and_one_that_cannot_be_read(qtbot, box, result):
     box.form.where.setText("photons>3000 & z_nm<0")
     with qtbot.waitSignal(box.worker.finished, timeout=TIMEOUT):
@@ -171,11 +256,18 @@ def test_another_result_begins_unfiltered(qtbot, box, result, movie_viewer):
 
 def test_typed_numbers_are_ends(qtbot, box, result):
     row = box.form.rows["photons"]
-    row.low.setText("4000")
-    with qtbot.waitSignal(box.changed, timeout=TIMEOUT):
-        row.low.editingFinished.emit()
-    assert row.histogram.ends == (4000.0, None)
-    assert result.store.table().photons.min() >= 4000
+    type_in(qtbot, row.low, "4000.5")
+    qtbot.waitUntil(lambda: len(result.store) < 1000, timeout=TIMEOUT)
+    assert row.histogram.ends == (4000.5, None)
+    assert result.store.table().photons.min() >= 4000.5
+    row.histogram.dragged.emit(2000.0, None)  # by the mouse, with the cursor still in the field
+    assert row.low.text() == "2000"
+    row.low.editingFinished.emit()  # and then it leaves
+    assert row.histogram.ends == (2000.0, None)
+    row.show_range(123456.0, None)
+    assert row.low.text() == "123456"
+    type_in(qtbot, row.low, "123457")
+    assert row.histogram.ends == (123457.0, None)
 
 
 def test_ends_are_dragged(qtbot):

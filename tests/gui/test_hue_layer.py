@@ -100,3 +100,15 @@ def test_it_hides_with_the_image_and_goes_with_it(qtbot, shown):
     hue.catch_up()  # nobody works for a layer that is gone
     qtbot.wait(20)
     assert hue.busy
+
+
+def test_it_goes_when_the_user_deletes_the_image_also_with_others(qtbot, shown):
+    """Alone it would tint the movie."""
+    viewer, store, layer = shown
+    store.append(0, crowd(50, 1))
+    hue = HueLayer(viewer, layer, store, ColourBy.Z, MAGNIFICATION, 100.0)
+    viewer.layers.selection = {layer}
+    viewer.layers.remove_selected()
+    qtbot.waitUntil(lambda: hue.layer not in viewer.layers)
+    hue.remove()  # as a result that is undone does
+    assert [item.name for item in viewer.layers] == ["above"]

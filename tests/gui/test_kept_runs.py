@@ -1,3 +1,4 @@
+import os
 import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -115,7 +116,7 @@ def test_a_run_without_blocks_leaves_nothing(runs):
 
 
 def test_the_oldest_run_gives_way(runs):
-    about = run_about()
+    about = run_about().replace(ended=True)
     for day in range(7):
         runs.create(about.replace(begun=about.begun + timedelta(days=day)))
     kept = runs.recent()
@@ -160,7 +161,7 @@ def test_a_table_is_opened_in_parts_that_never_cut_a_frame(tmp_path, monkeypatch
     write_table(tmp_path / "locs.csv", table, TableInfo(100.0))
     opened, *parts = open_table_job(tmp_path / "locs.csv", 100.0, threading.Event())
     assert opened.name == "locs"
-    assert opened.shape == (13, 13)
+    assert opened.shape == (12, 12)
     assert len(parts) > 2
     for before, after in pairwise(parts):
         assert before.frame[-1] < after.frame[0]
@@ -175,10 +176,46 @@ def test_a_table_without_rows_is_refused(tmp_path):
 
 def test_room_is_made_by_size_too(runs, monkeypatch):
     monkeypatch.setattr(kept_runs, "MOST_BYTES", 1000)
-    about = run_about()
+    about = run_about().replace(ended=True)
     first = runs.create(about)
     (first.path / "parts").mkdir()
     (first.path / "parts" / "x").write_bytes(bytes(2000))
     runs.create(about.replace(begun=about.begun + timedelta(days=1)))
     assert [run.about.begun.day for run in runs.recent()] == [2]
     assert not first.path.exists()
+
+
+def test_a_run_at_work_elsewhere_does_not_give_way(runs):
+    """Two napari run: a long one, and one that is used for many short ones."""
+    about = run_about()
+    long = runs.create(about)
+    for day in range(1, 8):
+        runs.create(about.replace(begun=about.begun + timedelta(days=day), ended=True))
+    assert runs.recent()[-1].path == long.path
+    long.write_part(5, 15, rows(5, 15))
+    hours_ago = long.path.joinpath("about.json").stat().st_mtime - 2 * kept_runs.AT_WORK_S
+    os.utime(long.path / "about.json", (hours_ago, hours_ago))  # it died
+    runs.create(about.replace(begun=about.begun + timedelta(days=9)))
+    assert not long.path.exists()
+    with pytest.raises(FileNotFoundError):  # nor is it begun anew without its first parts
+        long.write_part(15, 25, rows(15, 25))
+
+
+def test_what_is_not_ours_stays(runs, monkeypatch):
+    monkeypatch.setattr(kept_runs, "MOST_BYTES", 0)
+    other = runs.folder / "measurements"
+    other.mkdir(parents=True)
+    (other / "about.json").write_text(run_about().model_dump_json())
+    runs.create(run_about())
+    assert (other / "about.json").exists()
+    assert len(runs.recent()) == 1
+
+
+def test_the_field_of_a_table_with_wild_positions(tmp_path):
+    table = Localizations.from_columns(
+        frame=[0, 0, 1, 1, 2], x=[3.0, 40.6, np.nan, 1.0, 2.0], y=[-7.0, 2.5, 1.0, 1e9, np.inf]
+    )
+    write_table(tmp_path / "wild.h5", table, TableInfo(100.0))
+    opened, *parts = open_table_job(tmp_path / "wild.h5", None, threading.Event())
+    assert opened.shape == (8192, 42)
+    assert sum(len(part) for part in parts) == 5

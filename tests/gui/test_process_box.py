@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from napari_dilatedloc.config.filters import FilterConfig
+from napari_dilatedloc.gui import runner
 from napari_dilatedloc.gui.worker import State
 from napari_dilatedloc.io.tables import write_table
 from napari_dilatedloc.table import Localizations, TableInfo
@@ -59,7 +61,10 @@ def test_drift_is_taken_off_and_comes_back(qtbot, dock):
     assert after.image_layer.name == "cells without drift super-resolution"
     assert process.plot.isVisibleTo(process)
 
+    dock.results.show_run(dock.runner.run, running=False, undo=True)
+    assert process.plot.isVisibleTo(process)
     process.undo_button.click()
+    assert not process.plot.isVisibleTo(process)
     assert dock.result is before
     assert before.image_layer.visible
     assert after.image_layer not in dock._viewer.layers
@@ -98,3 +103,34 @@ def test_what_cannot_be_corrected_is_said_and_nothing_is_lost(qtbot, dock, tmp_p
     assert dock.result is before
     assert before.image_layer.visible
     assert dock.results.process.drift_button.isEnabled()
+
+
+def test_meanwhile_every_button_says_why_it_waits_and_cancelling_changes_nothing(
+    qtbot, dock, monkeypatch
+):
+    def slow(_result, _kept, _config, stop):
+        stop.wait()
+        yield from ()
+
+    monkeypatch.setattr(runner, "drift_job", slow)
+    before, results = dock.result, dock.results
+    process = results.process
+    process.drift_button.click()
+    for button in (process.drift_button, process.link_button, results.open_button):
+        assert not button.isEnabled()
+        assert button.toolTip().startswith("Wait until")
+    assert process.undo_button.toolTip() == "Correct drift or merge blinks first."
+    with qtbot.waitSignal(dock.worker.finished, timeout=TIMEOUT):
+        dock.worker.cancel()
+    assert dock.panel.status.text() == "Cancelled; nothing was changed."
+    assert dock.result is before
+    assert process.drift_button.isEnabled()
+    assert results.open_button.isEnabled()
+
+
+def test_a_filter_that_keeps_nothing_is_named_as_the_reason(dock):
+    dock.result.filter(FilterConfig(where="photons>1e9"), np.zeros(2000, bool))
+    dock.results.filter.changed.emit()
+    for button in (dock.results.export_button, dock.results.process.link_button):
+        assert not button.isEnabled()
+        assert button.toolTip() == "The filter keeps no localization: widen it."

@@ -69,3 +69,16 @@ def test_an_empty_result_is_one_sentence(qtbot, result):
         box.judge()
     assert "empty" in box.line.error
     assert box.button.isEnabled()
+
+
+def test_figures_of_what_is_no_longer_on_show_are_dropped(qtbot, result):
+    box = QualityBox()
+    qtbot.addWidget(box)
+    box.show_result(result)
+    with qtbot.waitSignal(box.worker.finished, timeout=TIMEOUT):
+        box.judge()
+        box.forget()  # as when the filter is moved
+    assert box.worker.state is State.DONE
+    assert box.judged is None
+    assert box.figures.text() == ""
+    assert box.button.isEnabled()

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from napari_dilatedloc import render
 from napari_dilatedloc.config.filters import FilterConfig
 from napari_dilatedloc.gui.layers import Placement
 from napari_dilatedloc.gui.live import LiveResult
-from napari_dilatedloc.gui.sharp_view import SharpView, box_of
+from napari_dilatedloc.gui.sharp_view import Drawn, SharpView, box_of
 from napari_dilatedloc.table import Localizations, TableInfo
 
 TIMEOUT = 60_000
@@ -98,3 +99,29 @@ def test_nothing_on_show_is_no_box():
     assert box.magnification == 200  # 0.5 nm
     assert box.corner == pytest.approx((2 - 0.6 + 0.5, 4 - 0.6 + 0.5))
     assert box.shape == pytest.approx((4 * 1.3, 4 * 1.3))
+
+
+def test_it_hides_and_is_coloured_with_the_image(qtbot, result, view):
+    zoom_in(qtbot, result, view)
+    result.image_layer.colormap = "gray"
+    assert view.layer.colormap.name == "gray"
+    result.image_layer.visible = False
+    qtbot.waitUntil(lambda: view.layer is None, timeout=TIMEOUT)
+
+
+def test_image_and_drawing_are_deleted_together(qtbot, result, view):
+    zoom_in(qtbot, result, view)
+    layers = result.viewer.layers
+    layers.selection = {result.image_layer, view.layer}
+    layers.remove_selected()
+    qtbot.waitUntil(lambda: view.layer is None, timeout=TIMEOUT)
+    assert result.image_layer not in layers
+
+
+def test_what_a_former_filter_kept_is_not_drawn(qtbot, result, view):
+    zoom_in(qtbot, result, view)
+    late = Drawn(view._box, view.layer.data, render.PlaceIndex(result.store.table()), view._store)
+    result.filter(FilterConfig(where="photons>150"), np.array([False, True, True]))
+    view.renew()
+    view.worker.yielded.emit([late])  # was on its way
+    qtbot.waitUntil(lambda: view.layer.data.sum() < 1.1, timeout=TIMEOUT)

@@ -21,12 +21,20 @@ from napari_dilatedloc.table import Localizations
 Floats64 = NDArray[np.float64]
 
 THRESHOLD = 1 / 7
-BLOCKS = 100
+BLOCKS = (10, 100)
+"""Fewest and most."""
+BLOCK_FRAMES = 50
+"""Wanted: a molecule that is on over the border of a block is in both halves."""
 REPEATS = 5
 MAX_SIDE = 2048
 """Pixels of the largest image; of a larger field the densest part is taken."""
 
 MIN_LOCALIZATIONS = 200
+MIN_SIDE = 8
+"""Pixels of the smallest image that tells anything."""
+
+MOST_CELLS = 2000
+"""Along a side of the grid in which the densest part is looked for."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ def ring_correlation(
     ValueError
         There are too few localizations or frames.
     """
+    table = located(table)
     frames = table.frame
     if len(table) < MIN_LOCALIZATIONS or frames.min() == frames.max():
         raise ValueError(
@@ -92,6 +101,11 @@ def ring_correlation(
         )
     pixel_nm = auto_pixel_nm(table, pixel_size_nm) if pixel_nm is None else pixel_nm
     corner, side = densest_square(table, MAX_SIDE * pixel_nm / pixel_size_nm)
+    if side * pixel_size_nm < MIN_SIDE * pixel_nm:
+        raise ValueError(
+            f"ring correlation needs a field of {MIN_SIDE} image pixels of {pixel_nm:.1f} nm, got "
+            f"{side * pixel_size_nm:.1f} nm; take a larger region"
+        )
     table = _inside(table, corner, side)
     curves = [
         _curve(*halves, pixel_nm)
@@ -109,16 +123,24 @@ def ring_correlation(
     )
 
 
+def located(table: Localizations) -> Localizations:
+    """Rows with a known position."""
+    known = np.isfinite(table.y) & np.isfinite(table.x)
+    return table if known.all() else table[known]
+
+
 def densest_square(table: Localizations, largest: float) -> tuple[tuple[float, float], float]:
     """Corner (y, x) and side, px, of the square of at most `largest` px that holds most rows."""
-    good = np.isfinite(table.y) & np.isfinite(table.x)
-    y, x = table.y[good].astype(float), table.x[good].astype(float)
+    table = located(table)
+    y, x = table.y.astype(float), table.x.astype(float)
     low = y.min(), x.min()
     extent = max(float(np.ptp(y)), float(np.ptp(x))) + 1e-3
     side = min(extent, largest)
     if side == extent:
         return (low[0] + 0.5, low[1] + 0.5), side
     cells = max(1, round(8 * extent / side))
+    if cells > MOST_CELLS:  # some lie far outside: first the surroundings of the densest part
+        return densest_square(_inside(table, *densest_square(table, extent / 100)), largest)
     cell = extent / cells
     count, _, _ = np.histogram2d(y, x, bins=cells, range=[[a, a + extent] for a in low])
     width = min(cells, round(side / cell))
@@ -150,7 +172,7 @@ def _random_halves(
     blocks = frame_blocks(table.frame)
     rng = np.random.default_rng(seed)
     for _ in range(repeats):
-        half = np.isin(blocks, rng.permutation(BLOCKS)[: BLOCKS // 2])
+        half = random_half(blocks, rng)
         one, other = (
             histogram(table[rows], (side, side), magnification, corner=corner)
             for rows in (half, ~half)
@@ -159,14 +181,22 @@ def _random_halves(
 
 
 def _inside(table: Localizations, corner: tuple[float, float], side: float) -> Localizations:
-    y, x = table.y + 0.5 - corner[0], table.x + 0.5 - corner[1]
+    # in float32 the outermost row would fall beyond its own border by rounding
+    y, x = (a.astype(np.float64) + 0.5 - c for a, c in zip((table.y, table.x), corner, strict=True))
     return table[(y >= 0) & (y < side) & (x >= 0) & (x < side)]
 
 
 def frame_blocks(frame: NDArray[np.int32]) -> NDArray[np.int64]:
     """Block of frames of each row; blocks hold alike many rows, and no frame is in two."""
-    edges = np.quantile(frame, np.arange(1, BLOCKS) / BLOCKS)
+    blocks = int(np.clip(np.ptp(frame) // BLOCK_FRAMES if len(frame) else 0, *BLOCKS))
+    edges = np.quantile(frame, np.arange(1, blocks) / blocks)
     return np.searchsorted(edges, frame, side="right")
+
+
+def random_half(blocks: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Rows of a random half of the blocks that there are, (N,)."""
+    some = rng.permutation(np.unique(blocks))  # a very short movie has fewer than `BLOCKS`
+    return np.isin(blocks, some[: len(some) // 2])
 
 
 def _curve(

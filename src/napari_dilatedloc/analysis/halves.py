@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_dilatedloc.analysis.frc import BLOCKS, densest_square, frame_blocks
+from napari_dilatedloc.analysis.frc import (
+    MIN_SIDE,
+    densest_square,
+    frame_blocks,
+    located,
+    random_half,
+)
 from napari_dilatedloc.render import auto_pixel_nm, histogram
 from napari_dilatedloc.table import Localizations
 
@@ -19,6 +25,7 @@ MIN_ROWS = 1000
 BLUR = 1.5  # pixels: makes the peak wide enough for its top to be interpolated
 REPEATS = 4
 DOUBT = 3.0  # uncertainties
+MOST_GAP = 10  # frames
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ def half_shift(table: Localizations, pixel_size_nm: float, *, seed: int = 0) -> 
     ValueError
         There are too few localizations or frames.
     """
+    table = located(table)
     middle = np.median(table.frame) if len(table) else 0
     late = table.frame > middle
     if len(table) < MIN_ROWS or not late.any():
@@ -79,23 +87,47 @@ def half_shift(table: Localizations, pixel_size_nm: float, *, seed: int = 0) -> 
         )
     pixel_nm = max(5.0, 2 * auto_pixel_nm(table, pixel_size_nm))
     corner, side = densest_square(table, MAX_SIDE * pixel_nm / pixel_size_nm)
+    if side * pixel_size_nm < MIN_SIDE * pixel_nm:
+        raise ValueError(
+            f"halves of the movie need a field of {MIN_SIDE} image pixels of {pixel_nm:.1f} nm to "
+            f"be compared, got {side * pixel_size_nm:.1f} nm; take a larger region"
+        )
 
-    def shift(second: NDArray[np.bool_]) -> tuple[float, float]:
+    def shift(second: NDArray[np.bool_], first: NDArray[np.bool_]) -> tuple[float, float]:
         one, other = (
             gaussian_filter(
                 histogram(table[rows], (side, side), pixel_size_nm / pixel_nm, corner=corner), BLUR
             )
-            for rows in (~second, second)
+            for rows in (first, second)
         )
         y, x = _peak(one, other, max(3, int(MAX_SHIFT_NM / pixel_nm)))
         return y * pixel_nm, x * pixel_nm
 
     rng = np.random.default_rng(seed)
     blocks = frame_blocks(table.frame)
-    mixed = [shift(np.isin(blocks, rng.permutation(BLOCKS)[: BLOCKS // 2])) for _ in range(REPEATS)]
-    y, x = shift(late)
+    inside = inside_blocks(table.frame, blocks)
+    mixed = []
+    for _ in range(REPEATS):
+        half = random_half(blocks, rng)
+        mixed.append(shift(half & inside, ~half & inside))
+    y, x = shift(late, ~late)
     noise_y, noise_x = np.sqrt(np.mean(np.square(mixed), axis=0))
     return HalfShift(y, x, float(noise_y), float(noise_x))
+
+
+def inside_blocks(frame: NDArray[np.int32], blocks: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Rows far from the borders of their blocks, (N,).
+
+    A molecule that is on over a border would be in both halves, and a few of them are enough to pin
+    the peak to no shift at all, however little the structure tells.
+    """
+    first = np.full(int(blocks.max()) + 1, np.iinfo(np.int64).max)
+    last = np.full(len(first), -1)
+    np.minimum.at(first, blocks, frame)
+    np.maximum.at(last, blocks, frame)
+    gap = np.minimum(MOST_GAP, (last - first + 1) // 6)[blocks]
+    inside: NDArray[np.bool_] = (frame - first[blocks] >= gap) & (last[blocks] - frame >= gap)
+    return inside
 
 
 def _peak(one: NDArray[np.float32], other: NDArray[np.float32], reach: int) -> tuple[float, float]:

@@ -86,7 +86,8 @@ def blinks(table: Localizations, pixel_size_nm: float, config: LinkingConfig) ->
 def _previous(table: Localizations, frame: Any, gate: _Gate, dark_frames: int) -> Rows:
     """Row that each row follows, -1 if none, (N,)."""
     previous = np.full(len(table), -1, dtype=np.intp)
-    ends = np.maximum(frame, table.extra.get("last_frame", frame)).astype(np.int64)
+    # fmax: rows that were not linked before, joined with some that were, know no last frame
+    ends = np.fmax(frame, table.extra.get("last_frame", frame)).astype(np.int64)
     followed = np.zeros(len(table), dtype=bool)
     for gap in range(1, dark_frames + 2):
         # as if it shone once more `gap` frames after its end

@@ -61,8 +61,8 @@ def _extra(table: Localizations, groups: _Groups) -> dict[str, NDArray[Any]]:
         else groups.first(values)
         for name, values in table.extra.items()
     }
-    linked = table.extra.get("linked", np.ones(len(table)))
-    last = np.maximum(table.frame, table.extra.get("last_frame", table.frame))
+    linked = np.nan_to_num(table.extra.get("linked", np.ones(len(table))), nan=1.0)
+    last = np.fmax(table.frame, table.extra.get("last_frame", table.frame))
     merged["linked"] = groups.sum(linked).astype(np.int32)
     merged["last_frame"] = groups.largest(last).astype(np.int32)
     return merged

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dilatedloc.analysis.frc import RingCorrelation, ring_correlation
+from napari_dilatedloc.analysis.frc import RingCorrelation, located, ring_correlation
 from napari_dilatedloc.analysis.halves import HalfShift, half_shift
 from napari_dilatedloc.analysis.nena import Nena, nearest_neighbour_precision
 from napari_dilatedloc.analysis.phases import PhaseHistogram, phases_alone
+from napari_dilatedloc.analysis.quality_warnings import warnings_of
 from napari_dilatedloc.table import Localizations, Step, TableInfo
 
 T = TypeVar("T")
@@ -132,9 +133,7 @@ def quality(table: Localizations, info: TableInfo, *, seed: int = 0) -> Quality:
     seed : int
         Of the random halves.
     """
-    from napari_dilatedloc.analysis.quality_warnings import warnings_of
-
-    if len(table) == 0:
+    if len(located(table)) == 0:
         raise ValueError("the table is empty, its quality cannot be told; localize first")
     size, missing = info.pixel_size_nm, dict[str, str]()
     frames = max(info.n_frames or 0, int(table.frame.max()) + 1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_dilatedloc.analysis.frc import THRESHOLD
 from napari_dilatedloc.analysis.quality import Distribution, Quality
-from napari_dilatedloc.render import contrast_limits, gaussian
+from napari_dilatedloc.render import MIN_SIGMA_PX, contrast_limits, gaussian, whole_field
 from napari_dilatedloc.table import Localizations, TableInfo
 
 if TYPE_CHECKING:
@@ -56,11 +56,16 @@ def quality_figure(found: Quality, table: Localizations, info: TableInfo) -> Fig
 
 def _overview(axis: Any, table: Localizations, info: TableInfo) -> None:
     """Image of the whole field with a scale bar."""
-    shape = info.shape or (int(np.nanmax(table.y)) + 2, int(np.nanmax(table.x)) + 2)
+    corner, shape = whole_field(table, info.shape)
     magnification = OVERVIEW_PIXELS / max(shape)
     # a spot narrower than a pixel of the overview would be a speck
     image = gaussian(
-        table, shape, magnification, isotropic=True, min_sigma_px=max(0.05, 0.5 / magnification)
+        table,
+        shape,
+        magnification,
+        corner=corner,
+        isotropic=True,
+        min_sigma_px=max(MIN_SIGMA_PX, 0.5 / magnification),
     )
     low, high = contrast_limits(image, 99.0)
     height, width = shape

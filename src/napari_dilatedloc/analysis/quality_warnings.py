@@ -118,8 +118,8 @@ def _outside(table: Localizations, info: TableInfo) -> str:
     if info.shape is None:
         return ""
     height, width = info.shape
-    inside = (table.y > -1) & (table.y < height) & (table.x > -1) & (table.x < width)
-    outside = len(table) - int(inside.sum())
+    beyond = (table.y < -1) | (table.y > height) | (table.x < -1) | (table.x > width)  # NaN: no
+    outside = int(beyond.sum())
     if not outside:
         return ""
     return (

@@ -38,8 +38,8 @@ def drift(
         typer.Option(metavar="Y,X", help="A bead's position, px; repeat; default: found."),
     ] = None,
     lateral_only: Annotated[bool, typer.Option("--lateral-only", help="Leave z as it is.")] = False,
-    settings: Annotated[
-        Path | None, typer.Option(help="Settings, YAML; options here overrule it.")
+    config: Annotated[
+        Path | None, typer.Option(help="Settings, YAML; options here overrule them.")
     ] = None,
     apply: Annotated[
         Path | None, typer.Option(help="Take the drift from this CSV, measure nothing.")
@@ -62,20 +62,19 @@ def drift(
     from napari_dilatedloc.analysis.drift.estimate import estimate_drift
     from napari_dilatedloc.io.tables import read_table, table_files, write_table
 
-    if undo and apply is None:
-        raise ValueError("--undo needs the drift that was taken off; give its CSV with --apply")
+    settings = _settings(config, method, segments, fiducial, lateral_only)
+    _check_apply(apply, undo, measured=settings != DriftConfig())
     table_files(out)
     for path in (out, drift_out):
         if path is not None:
             check_writable(path)
     if figure is not None:
         check_picture(figure)
-    config = _config(settings, method, segments, fiducial, lateral_only)
     table, info = read_table(source, pixel_size_nm=pixel_size_nm)
     error = None
     if apply is None:
-        found = estimate_drift(table, info, config)
-        error = drift_error(table, info, found, config)
+        found = estimate_drift(table, info, settings)
+        error = drift_error(table, info, found, settings)
     else:
         found = load_drift(apply, info.pixel_size_nm)
     moved = found.undo(table) if undo else found.apply(table)
@@ -98,18 +97,30 @@ def drift(
     say(f"wrote {', '.join(str(path) for path in (out, drift_out, figure) if path is not None)}")
 
 
-def _config(
-    settings: Path | None,
+def _check_apply(apply: Path | None, undo: bool, *, measured: bool) -> None:
+    """Refuse options that would be passed over, before the table is read."""
+    if undo and apply is None:
+        raise ValueError("--undo needs the drift that was taken off; give its CSV with --apply")
+    if apply is not None and measured:
+        raise ValueError(
+            "--apply measures nothing and moves x, y and z as its CSV says; leave out --method, "
+            "--segments, --fiducial, --lateral-only and --config"
+        )
+
+
+def _settings(
+    file: Path | None,
     method: DriftMethod | None,
     segments: int | None,
     fiducial: list[str] | None,
     lateral_only: bool,
 ) -> DriftConfig:
-    """Settings of the file, overruled by the options that were given."""
-    from napari_dilatedloc.config import parse_config
-    from napari_dilatedloc.config.base import read_yaml
+    """Settings of the file, and over them what the command line says."""
+    from napari_dilatedloc.config import load_yaml, parse_config
 
-    values: dict[str, Any] = dict(read_yaml(settings)) if settings is not None else {}
+    values: dict[str, Any] = {}
+    if file is not None:
+        values = load_yaml(DriftConfig, file).model_dump(exclude_unset=True)
     stated = {
         "method": method,
         "segments": segments,
@@ -119,12 +130,12 @@ def _config(
         "axial": False if lateral_only else None,
     }
     values |= {name: value for name, value in stated.items() if value is not None}
-    config: DriftConfig = parse_config(DriftConfig, values, str(settings or "options"))
-    if config.fiducials and config.method != "fiducials":
+    settings: DriftConfig = parse_config(DriftConfig, values, "drift")
+    if settings.fiducials and settings.method != "fiducials":
         raise ValueError(
-            f"positions of beads are for --method fiducials, got {config.method}; add that"
+            f"positions of beads are for --method fiducials, got {settings.method}; add that"
         )
-    return config
+    return settings
 
 
 def _figures(found: Drift, rows: int, pixel_size_nm: float, undo: bool) -> dict[str, Any]:

@@ -90,11 +90,10 @@ def _region(text: str) -> Region:
 
 def _whole(found: Localizations, info: TableInfo) -> Region:
     """The field of the movie, or of all positions for tables that do not say theirs."""
-    if info.shape is not None:
-        return 0.0, 0.0, float(info.shape[0]), float(info.shape[1])
-    if len(found) == 0:
-        raise ValueError("the table is empty and does not say the size of its movie; nothing drawn")
-    return 0.0, 0.0, float(int(found.y.max()) + 2), float(int(found.x.max()) + 2)
+    from napari_dilatedloc.render import whole_field
+
+    (y0, x0), (height, width) = whole_field(found, info.shape)
+    return y0, x0, y0 + height, x0 + width
 
 
 def _magnification(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Qt, Slot
+from qtpy.QtCore import Slot
 from qtpy.QtWidgets import QDoubleSpinBox, QLabel, QVBoxLayout, QWidget
 
-from napari_dilatedloc.gui.plot_theme import recolour
+from napari_dilatedloc.gui.plot_theme import ThemedPlot
 from napari_dilatedloc.gui.psf_job import Look, bounds
 from napari_dilatedloc.gui.style import field_label, make_form
 
@@ -23,9 +23,7 @@ class CrlbView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._look: Look | None = None
-        self._figure: Any = None
-        self._canvas: Any = None
-        self._theme = "dark"
+        self.plot = ThemedPlot()
         self.photons = _box(5000.0, 1_000_000.0, 500.0)
         self.photons.setToolTip("Photons of one molecule in one frame that reach the camera.")
         self.background = _box(50.0, 100_000.0, 5.0)
@@ -36,10 +34,10 @@ class CrlbView(QWidget):
         form = make_form(fields)
         form.addRow(field_label("Photons"), self.photons)
         form.addRow(field_label("Background"), self.background)
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.addWidget(fields)
-        self._column.addWidget(self.summary)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (fields, self.plot, self.summary):
+            layout.addWidget(widget)
         self.setToolTip(
             "Cramer-Rao bound: the smallest standard deviation with which any method can localize "
             "one molecule, nm, over its z, for shot noise alone (no camera noise)."
@@ -55,19 +53,12 @@ class CrlbView(QWidget):
     @property
     def lines(self) -> list[Any]:
         """Curves on show, as matplotlib knows them."""
-        return [] if self._figure is None else list(self._figure.axes[0].lines)
+        return [] if self.plot.figure is None else list(self.plot.figure.axes[0].lines)
 
     def show_look(self, look: Look) -> None:
         """Draw the curve of a PSF."""
         self._look = look
         self._draw()
-
-    def set_theme(self, kind: str) -> None:
-        """Take the colours of a dark or a light theme."""
-        self._theme = kind
-        if self._canvas is not None:
-            recolour(self._figure, kind)
-            self._canvas.draw_idle()
 
     def say(self, sentence: str) -> None:
         """Say why there is no curve yet."""
@@ -80,28 +71,11 @@ class CrlbView(QWidget):
         from napari_dilatedloc.psf.plots import plot_crlb
 
         found = bounds(self._look, self.photons.value(), self.background.value())
-        if self._canvas is None:
-            self._make_canvas()
-        self._figure.clear()
-        axis = self._figure.subplots()
+        axis = self.plot.clear(PLOT_HEIGHT)
         plot_crlb(axis, found)
         _fit_in(axis, found)
-        recolour(self._figure, self._theme)
-        self._canvas.draw_idle()
+        self.plot.show_drawn()
         self.summary.setText(_said(found))
-
-    def _make_canvas(self) -> None:
-        """On the first curve, since matplotlib is slow to load; `look_job` began with it."""
-        from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
-        from matplotlib.figure import Figure
-
-        self._figure = Figure(layout="constrained")
-        self._canvas = FigureCanvasQTAgg(self._figure)
-        self._canvas.setFixedHeight(PLOT_HEIGHT)
-        self._canvas.setMinimumWidth(100)
-        # or the wheel would stop scrolling the dock here
-        self._canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self._column.insertWidget(1, self._canvas)
 
 
 def _fit_in(axis: Any, found: Any) -> None:

@@ -16,7 +16,6 @@ from napari_dilatedloc.config import load_settings, save_settings
 from napari_dilatedloc.gui.camera_box import CameraBox
 from napari_dilatedloc.gui.camera_form import first_sentence
 from napari_dilatedloc.gui.camera_presets import CameraPresets
-from napari_dilatedloc.gui.crlb_view import CrlbView
 from napari_dilatedloc.gui.dock_settings import (
     apply_settings,
     defaults,
@@ -41,7 +40,6 @@ from napari_dilatedloc.gui.shortcuts import CANCEL, EXPORT, LOCALIZE, PREVIEW, a
 from napari_dilatedloc.gui.step_states import show_states
 from napari_dilatedloc.gui.steps import Steps
 from napari_dilatedloc.gui.style import style_sheet
-from napari_dilatedloc.gui.train_plots import TrainPlots
 from napari_dilatedloc.gui.train_step import TrainStep
 from napari_dilatedloc.gui.worker import GeneratorWorker, describe
 
@@ -361,9 +359,8 @@ class DilatedLocDock(QWidget):
         """Colours of napari's theme."""
         kind = get_theme(self._viewer.theme).type
         self.setStyleSheet(style_sheet(kind))
-        for of in (CrlbView, TrainPlots, ThemedPlot):
-            for plot in self.findChildren(of):
-                plot.set_theme(kind)
+        for plot in self.findChildren(ThemedPlot):
+            plot.set_theme(kind)
 
     @Slot()
     def _watch_window(self) -> None:

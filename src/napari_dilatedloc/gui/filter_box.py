@@ -51,7 +51,7 @@ class FilterBox(QWidget):
         self._follow.timeout.connect(self._apply)
         self._rest.timeout.connect(self._settle)
         self.form.range_changed.connect(self._on_range)
-        self.form.rest_changed.connect(self.set_config)
+        self.form.rest_changed.connect(self._on_rest)
         self.form.undo_clicked.connect(self.undo)
         self.form.clear_clicked.connect(self.clear)
         self.worker.yielded.connect(self._on_ready)
@@ -62,15 +62,16 @@ class FilterBox(QWidget):
     @property
     def config(self) -> FilterConfig:
         """What holds now."""
-        return FilterConfig() if self._columns is None else self._columns.ranges.config
+        return self._settled if self._columns is None else self._columns.ranges.config
 
     def show_result(self, result: LiveResult | None) -> None:
-        """Take another result, which has ended; None: there is none, or it still grows."""
+        """Take another result, which has ended, as it is filtered; None: it still grows."""
         if result is self._result:
             return
         self._result, self._columns = result, None
-        self._before, self._settled = [], FilterConfig()
-        self.form.show_config(FilterConfig())
+        self._before = []
+        self._settled = FilterConfig() if result is None else result.filter_config
+        self.form.show_config(self._settled)
         self.line.show_status("")
         self._update()
 
@@ -80,7 +81,7 @@ class FilterBox(QWidget):
         if self._result is None or self._columns is not None or self.worker.state.busy:
             return
         self._looked_at = self._result
-        job = partial(_begin, self._result.store.everything, self._result.info)
+        job = partial(_begin, self._result.store.everything, self._result.info, self._settled)
         self.line.show_status("Looking at the columns…")
         self.worker.start(job)
 
@@ -89,20 +90,19 @@ class FilterBox(QWidget):
         """Exchange everything; neighbours may take seconds, so in the background."""
         if self._columns is None or self.worker.state.busy:
             return
-        self._settle()
-        self.line.show_status("Filtering…")
-        self.form.setEnabled(False)
-        self.worker.start(partial(_exchange, self._columns, config))
+        self._remember()
+        self._exchange(config)
 
     @Slot()
     def undo(self) -> None:
         """Go back to the filter before."""
-        self._settle()
-        if self._before and not self.worker.state.busy:
-            config = self._before.pop()
-            self._settled = config
-            self.form.show_config(config)
-            self.set_config(config)
+        if self._columns is None or self.worker.state.busy:
+            return
+        self._remember()
+        if self._before:
+            self._settled = self._before.pop()
+            self.form.show_config(self._settled)
+            self._exchange(self._settled)
 
     @Slot()
     def clear(self) -> None:
@@ -112,7 +112,13 @@ class FilterBox(QWidget):
 
     def shut_down(self) -> None:
         """Stop the worker (closing time)."""
+        self._result = None  # or it would begin with the next one
         self.worker.stop_and_wait()
+
+    @Slot(object)
+    def _on_rest(self, config: FilterConfig) -> None:
+        """All but the ranges; the form does not know those dragged or typed just now."""
+        self.set_config(config.replace(ranges=self.config.ranges))
 
     @Slot(str, object, object)
     def _on_range(self, name: str, low: float | None, high: float | None) -> None:
@@ -134,15 +140,24 @@ class FilterBox(QWidget):
         self._update()
         self.changed.emit()
 
+    def _exchange(self, config: FilterConfig) -> None:
+        self.line.show_status("Filtering…")
+        self.form.setEnabled(False)
+        self.worker.start(partial(_exchange, self._columns, config))
+
+    def _remember(self) -> None:
+        """Let what was before be a step to go back to."""
+        self._rest.stop()
+        if self.config != self._settled:
+            self._before.append(self._settled)
+            self._settled = self.config
+
     @Slot()
     def _settle(self) -> None:
         """Remember what was before, and let the other histograms follow."""
-        self._rest.stop()
+        self._remember()
         if self._columns is None:
             return
-        if self._columns.ranges.config != self._settled:
-            self._before.append(self._settled)
-            self._settled = self._columns.ranges.config
         self.form.show_config(self._columns.ranges.config)
         self.form.show_histograms(self._columns)
         if self._result is not None:
@@ -172,20 +187,19 @@ class FilterBox(QWidget):
     def _update(self) -> None:
         ready = self._columns is not None and not self.worker.state.busy
         self.form.setEnabled(ready)
-        self.form.undo_button.setEnabled(bool(self._before))
-        self.form.clear_button.setEnabled(self.config != FilterConfig())
+        self.form.set_ways_back(undo=bool(self._before), clear=self.config != FilterConfig())
         if self._result is not None:
             store = self._result.store
             self.form.count.setText(f"{len(store):,} of {store.total:,} localizations are kept.")
 
 
 def _begin(
-    everything: Callable[[], Localizations], info: TableInfo, _stop: Event
+    everything: Callable[[], Localizations], info: TableInfo, config: FilterConfig, _stop: Event
 ) -> Iterator[Columns]:
-    """Job: look at all columns."""
+    """Job: look at all columns; the filter holds already."""
     from napari_dilatedloc.analysis.ranges import RangeFilter
 
-    yield Columns.of(RangeFilter(everything(), info))
+    yield Columns.of(RangeFilter(everything(), info, config))
 
 
 def _exchange(columns: Columns, config: FilterConfig, _stop: Event) -> Iterator[Columns]:

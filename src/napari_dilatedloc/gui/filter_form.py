@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from qtpy.QtCore import Signal, Slot
+from qtpy.QtCore import QLocale, Signal, Slot
 from qtpy.QtGui import QDoubleValidator
 from qtpy.QtWidgets import (
     QDoubleSpinBox,
@@ -96,7 +96,7 @@ class FilterRow(QWidget):
         )
         for box, text in ((self.low, "lowest"), (self.high, "highest")):
             box.setPlaceholderText(text)
-            box.setValidator(QDoubleValidator())
+            box.setValidator(_any_number())
             box.setFixedWidth(78)
             box.setToolTip(f"The {text} value that is kept; empty for no limit.")
             box.editingFinished.connect(self._on_typed)
@@ -114,11 +114,11 @@ class FilterRow(QWidget):
         self.histogram.dragged.connect(self._on_dragged)
 
     def show_range(self, low: float | None, high: float | None) -> None:
-        """Show another range, without telling."""
+        """Show another range, without telling; not where a number is being typed."""
         self.histogram.set_ends(low, high)
         for box, value in ((self.low, low), (self.high, high)):
-            if not box.hasFocus():
-                box.setText("" if value is None else f"{value:.4g}")
+            if not box.isModified():
+                box.setText("" if value is None else _written(value))
 
     def show_histogram(self, found: Histogram) -> None:
         """Exchange the bars."""
@@ -131,16 +131,19 @@ class FilterRow(QWidget):
 
     @Slot()
     def _on_typed(self) -> None:
+        before = self.histogram.ends
+        # what nobody typed is shown rounded
         low, high = (
-            float(box.text().replace(",", ".")) if box.text() else None
-            for box in (self.low, self.high)
+            end if not box.isModified() else float(box.text()) if box.text() else None
+            for box, end in zip((self.low, self.high), before, strict=True)
         )
         if low is not None and high is not None and low > high:
             low, high = high, low
-        if _same((low, high), self.histogram.ends):
-            return
-        self.histogram.set_ends(low, high)
-        self.changed.emit(self.column.name, low, high)
+        for box in (self.low, self.high):
+            box.setModified(False)
+        self.show_range(low, high)
+        if (low, high) != before:
+            self.changed.emit(self.column.name, low, high)
 
 
 class FilterForm(QWidget):
@@ -190,8 +193,7 @@ class FilterForm(QWidget):
         self.radius.setSuffix(" nm")
         self.radius.setToolTip("How far around it they may lie, in x and y.")
         self.undo_button, self.clear_button = QPushButton("Undo"), QPushButton("Show all")
-        self.undo_button.setToolTip("Goes back to the filter before.")
-        self.clear_button.setToolTip("Takes all filters off.")
+        self.set_ways_back(undo=False, clear=False)
         self._lay_out()
         self._connect()
 
@@ -209,6 +211,15 @@ class FilterForm(QWidget):
             self.radius.setValue(config.radius_nm)
         for field, blocked in zip(fields, before, strict=True):
             field.blockSignals(blocked)
+
+    def set_ways_back(self, *, undo: bool, clear: bool) -> None:
+        """Whether there is a filter to go back to, and one to take off."""
+        for button, way, use, why in (
+            (self.undo_button, undo, "Goes back to the filter before.", "Change a filter first."),
+            (self.clear_button, clear, "Takes all filters off.", "Filter something first."),
+        ):
+            button.setEnabled(way)
+            button.setToolTip(use if way else why)
 
     def show_histograms(self, columns: Columns) -> None:
         """Draw all columns that have more than one value."""
@@ -276,8 +287,15 @@ def shown_span(values: np.ndarray, name: str) -> tuple[float, float] | None:
     return (low, high) if high > low else None
 
 
-def _same(one: tuple[float | None, float | None], other: tuple[float | None, float | None]) -> bool:
-    return all(
-        a == b or (a is not None and b is not None and f"{a:.4g}" == f"{b:.4g}")
-        for a, b in zip(one, other, strict=True)
-    )
+def _written(value: float) -> str:
+    """As few digits as tell it apart; frames and photons whole."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _any_number() -> QDoubleValidator:
+    """A point before decimals in every country, as they are shown, and no commas at all."""
+    validator = QDoubleValidator()
+    locale = QLocale.c()
+    locale.setNumberOptions(QLocale.NumberOption.RejectGroupSeparator)
+    validator.setLocale(locale)
+    return validator

@@ -17,6 +17,7 @@ from napari_dilatedloc import render
 from napari_dilatedloc.gui.layers import (
     LayerData,
     Placement,
+    field_of,
     image_layer,
     localizations_from_points,
     magnification_for,
@@ -100,7 +101,7 @@ def _read(path: str, *_: Any) -> list[LayerData]:
     """Image of all localizations and a Points layer (t, y, x) of at most 200,000 of them."""
     localizations, info = _read_table(path)
     name = Path(path).stem
-    shape = info.shape or _extent(localizations)
+    shape = info.shape or field_of(localizations)
     magnification = magnification_for(shape, info.pixel_size_nm)
     image = render.histogram(localizations, shape, magnification)
     return [
@@ -137,11 +138,3 @@ def _ask_pixel_size(name: str) -> float | None:
         None, f"Open {name}", "Pixel size of the camera in the sample, nm:", 100.0, 1.0, 10000.0, 2
     )
     return size if accepted else None
-
-
-def _extent(localizations: Localizations) -> tuple[int, int]:
-    """(height, width) in px that holds every localization."""
-    if len(localizations) == 0:
-        return (1, 1)
-    y, x = localizations.y, localizations.x
-    return max(1, int(np.ceil(y.max() + 0.5))), max(1, int(np.ceil(x.max() + 0.5)))

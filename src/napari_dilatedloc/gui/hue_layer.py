@@ -106,6 +106,7 @@ class HueLayer:
         self._pixel_size = pixel_size_nm
         self._image = MeanImage(image.data.shape, magnification)
         self._taken = 0  # blocks of the store
+        self._over = False  # whether it has let go of the viewer
         self._fixed = limits is not None
         image.colormap, image.blending = "gray", "translucent_no_depth"
         active = viewer.layers.selection.active
@@ -183,14 +184,21 @@ class HueLayer:
         return limits_of(values_of(self._store.sample(GUESS), self.by, self._pixel_size))
 
     def _on_removed(self, event: Any) -> None:
-        if event.value == self.layer or event.value == self._density:
+        if event.value == self.layer:
             self._let_go()
+        elif event.value == self._density:
+            self._let_go()
+            # alone it would tint the movie; later, since napari may be removing several layers
+            QTimer.singleShot(0, self.remove)
 
     def _on_visible(self, _event: Any) -> None:
         """Hide with the image: alone this layer would tint the movie."""
         self.layer.visible = self._density.visible
 
     def _let_go(self) -> None:
+        if self._over:
+            return
+        self._over = True
         self._timer.stop()
         self._density.events.visible.disconnect(self._on_visible)
         self._viewer.layers.events.removed.disconnect(self._on_removed)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +39,9 @@ KEPT = 5
 """Runs that are kept; each new one lets the oldest go."""
 MOST_BYTES = 4 * 2**30
 """And so much on disk: ten million localizations take 0.5 GB."""
+AT_WORK_S = 3600
+"""A run that has not ended and was noted since may still go on, in another napari."""
+_NAME = re.compile(r"\d{8}-\d{6}-\d{6}-.*")
 
 
 class About(Config):
@@ -81,7 +85,7 @@ class KeptRun:
     def write_part(self, start: int, stop: int, localizations: Localizations) -> Path:
         """Keep the localizations of frames start to stop, half-open; then say so."""
         path = self.path / "parts" / f"{start:08d}-{stop:08d}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)  # a run that was removed meanwhile is not begun anew
         write_table(path, localizations, self.about.info)
         return path
 
@@ -107,30 +111,56 @@ class KeptRuns:
     def recent(self) -> list[KeptRun]:
         """Kept runs with a localization, newest first; what cannot be read is passed over."""
         found = []
-        for path in self.folder.glob("*/about.json"):
-            try:
-                about = About.model_validate_json(path.read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError, ValidationError):
-                continue
-            if about.localizations:
-                found.append(KeptRun(path.parent, about))
-        return sorted(found, key=lambda run: run.path.name, reverse=True)
+        for path in self._folders():
+            about = _about_of(path)
+            if about is not None and about.localizations:
+                found.append(KeptRun(path, about))
+        return found
 
     def create(self, about: About) -> KeptRun:
-        """Begin a run; the oldest ones give way."""
+        """Begin a run; the oldest ones give way, but for those that may still be at work."""
         self._make_room()
         name = re.sub(r"[^\w-]+", "_", about.movie)[:40]
         path = self.folder / f"{about.begun:%Y%m%d-%H%M%S-%f}-{name}"
         path.mkdir(parents=True)
         return KeptRun(path, about).note(about)
 
+    def _folders(self) -> list[Path]:
+        """Folders of runs, newest first; whatever else lies there is not ours."""
+        named = (path for path in self.folder.glob("*") if _NAME.fullmatch(path.name))
+        return sorted(named, key=lambda path: path.name, reverse=True)
+
     def _make_room(self) -> None:
         total = 0
-        folders = sorted((path.parent for path in self.folder.glob("*/about.json")), reverse=True)
-        for place, folder in enumerate(folders):
-            total += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-            if place >= KEPT - 1 or total > MOST_BYTES:
+        for place, folder in enumerate(self._folders()):
+            total += _size_of(folder)
+            if (place >= KEPT - 1 or total > MOST_BYTES) and not _may_go_on(folder):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _about_of(folder: Path) -> About | None:
+    """Record of a run; None if it cannot be read."""
+    try:
+        return About.model_validate_json((folder / "about.json").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError):
+        return None
+
+
+def _may_go_on(folder: Path) -> bool:
+    about = _about_of(folder)
+    with suppress(OSError):
+        noted = (folder / "about.json").stat().st_mtime
+        return about is not None and not about.ended and time.time() - noted < AT_WORK_S
+    return False
+
+
+def _size_of(folder: Path) -> int:
+    """Bytes of all files; those that another napari exchanges meanwhile do not count."""
+    total = 0
+    for file in folder.rglob("*"):
+        with suppress(OSError):
+            total += file.stat().st_size
+    return total
 
 
 @dataclass(frozen=True)

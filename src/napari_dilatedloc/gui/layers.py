@@ -163,6 +163,18 @@ def movie_array(movie: Image) -> Any:
     return movie.data[0] if movie.multiscale else movie.data
 
 
+def field_of(table: Localizations) -> tuple[int, int]:
+    """(height, width) in px that holds every localization, but for wild ones far beyond.
+
+    Positions that are no numbers do not count, and no side is longer than an image can be shown.
+    """
+    height, width = (
+        int(min(np.floor(values.max(initial=0, where=np.isfinite(values)) + 0.5) + 1, SR_SIDE_MAX))
+        for values in (table.y, table.x)
+    )
+    return height, width
+
+
 def magnification_for(shape: tuple[int, int], pixel_size: float) -> int:
     """Sub-pixels a camera pixel: about 10 nm each, fewer where the image would get too large."""
     wanted = max(1, round(pixel_size / SR_PIXEL_NM))

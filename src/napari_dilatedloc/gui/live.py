@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -113,6 +114,22 @@ def show_points(
         layer.border_color = colours_of(values_of(found, by, pixel_size_nm), limits)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a result kept at one moment, for a job: the user may filter on meanwhile.
+
+    Attributes
+    ----------
+    store : LocalizationStore
+        Nobody else changes it.
+    info : TableInfo
+        What goes with its table: with the filter in its recipe.
+    """
+
+    store: LocalizationStore
+    info: TableInfo
+
+
 class LiveResult:
     """Table and layers of one run; grows block by block.
 
@@ -194,6 +211,16 @@ class LiveResult:
         if self._mask is None:
             return self.info
         return self.info.after("filter", self._filter.stated(), len(self.store))
+
+    @property
+    def kept(self) -> Kept:
+        """What is kept now."""
+        return Kept(self.store.snapshot(), self.written_info)
+
+    @property
+    def filter_config(self) -> FilterConfig:
+        """What it is filtered by."""
+        return self._filter
 
     @property
     def hue(self) -> HueLayer | None:

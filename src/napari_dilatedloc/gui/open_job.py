@@ -10,7 +10,7 @@ from threading import Event
 import numpy as np
 
 from napari_dilatedloc.gui.kept_runs import KeptRun
-from napari_dilatedloc.gui.layers import Placement
+from napari_dilatedloc.gui.layers import Placement, field_of
 from napari_dilatedloc.io.tables import read_table
 from napari_dilatedloc.table import Localizations, TableInfo
 
@@ -28,7 +28,7 @@ class TableOpened:
         Of the table.
     info : TableInfo
     shape : tuple of int
-        (height, width) of the field, px: of the movie, else what holds all positions.
+        (height, width) of the field, px: of the movie, else as `layers.field_of` has it.
     z_range_nm : (float, float), optional
         z that the model covers, nm.
     placement : Placement, optional
@@ -52,8 +52,7 @@ def open_table_job(
     table, info = _read(path, pixel_size_nm)
     if not len(table):
         raise ValueError(f"{path.name} holds no localizations; choose another table.")
-    shape = info.shape or (int(np.ceil(table.y.max())) + 2, int(np.ceil(table.x.max())) + 2)
-    yield TableOpened(path.stem, info, shape)
+    yield TableOpened(path.stem, info, info.shape or field_of(table))
     yield from parts_of(table.sorted_by_frame(), stop)
 
 

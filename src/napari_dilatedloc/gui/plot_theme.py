@@ -52,26 +52,33 @@ class ThemedPlot(QWidget):
         """Take the colours of a dark or a light theme."""
         self._theme = kind
         if self.figure is not None:
-            self.draw()
+            self._paint()
 
     def clear(self, height: int) -> Any:
         """Empty axes, (re)made, of a plot so many px high."""
         if self.figure is None:
-            from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
-            from matplotlib.figure import Figure
-
-            self.figure = Figure(layout="constrained")
-            self._canvas = FigureCanvasQTAgg(self.figure)
-            self._canvas.setMinimumWidth(100)
-            # or the wheel would stop scrolling the dock here
-            self._canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-            self._column.addWidget(self._canvas)
-        self._canvas.setFixedHeight(height)
+            self.make_figure(height, layout="constrained")
         self.figure.clear()
         return self.figure.subplots()
 
-    def draw(self) -> None:
+    def make_figure(self, height: int, layout: str | None = None) -> None:
+        """Make the figure, so many px high, on the first drawing."""
+        from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
+        from matplotlib.figure import Figure
+
+        self.figure = Figure(layout=layout)
+        self._canvas = FigureCanvasQTAgg(self.figure)
+        self._canvas.setFixedHeight(height)
+        self._canvas.setMinimumWidth(100)
+        # or the wheel would stop scrolling the dock here
+        self._canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._column.addWidget(self._canvas)
+
+    def show_drawn(self) -> None:
         """Show what was drawn, in the colours of the theme."""
+        self._paint()
+        self.show()
+
+    def _paint(self) -> None:
         recolour(self.figure, self._theme)
         self._canvas.draw_idle()
-        self.show()

@@ -30,7 +30,13 @@ METHODS: dict[DriftMethod, str] = {
     "rcc": "RCC (images of segments)",
     "fiducials": "fiducials (beads in the field)",
 }
-_NO_UNDO = "Nothing was done to the result yet."
+_NO_UNDO = "Correct drift or merge blinks first."
+_DRIFT_USE = "Measures how the sample moved, in x, y and z, and takes it off: a new result."
+_LINK_USE = (
+    "Rows of one molecule in consecutive frames become one: photons summed, position and precision "
+    "combined. How far apart they may be follows from their precision."
+)
+_UNDO_USE = "Shows the result before."
 
 
 class DriftPlot(ThemedPlot):
@@ -48,7 +54,7 @@ class DriftPlot(ThemedPlot):
         axis.tick_params(labelsize=7)
         axis.grid(visible=True)
         axis.legend(fontsize=8, ncols=3, frameon=False, handlelength=1, loc="best")
-        self.draw()
+        self.show_drawn()
 
 
 class ProcessBox(QWidget):
@@ -80,23 +86,17 @@ class ProcessBox(QWidget):
         self.segments.setMaximum(10_000)
         self.segments.setSpecialValueText("automatic")
         self.segments.setToolTip(
-            "Parts the movie is cut into; more follow a faster drift and need more localizations."
+            "Parts the frames are cut into; more follow a faster drift and need more localizations."
         )
         self.drift_button = QPushButton("Correct drift")
-        self.drift_button.setToolTip(
-            "Measures how the sample moved, in x, y and z, and takes it off: a new result."
-        )
         self.dark = QSpinBox()
         self.dark.setMaximum(1000)
         self.dark.setValue(LinkingConfig().dark_frames)
         self.dark.setToolTip("Frames in which a molecule may be missing and still be the same one.")
         self.link_button = QPushButton("Merge blinks")
-        self.link_button.setToolTip(
-            "Rows of one molecule in consecutive frames become one: photons summed, position and "
-            "precision combined. How far apart they may be follows from their precision."
-        )
         self.undo_button = QPushButton("Undo the last step")
         self.plot = DriftPlot()
+        self._shown: DriftFound | None = None
         self.doubt = QLabel()
         self.doubt.setWordWrap(True)
         self.doubt.hide()
@@ -105,20 +105,31 @@ class ProcessBox(QWidget):
         self.drift_button.clicked.connect(self._on_drift)
         self.link_button.clicked.connect(self._on_link)
         self.undo_button.clicked.connect(self.undo_clicked)
-        self.set_ready(False, undo=False)
+        self.set_trouble("")
 
-    def show_drift(self, found: DriftFound) -> None:
-        """Show what was taken off, and whether to trust it."""
-        self.plot.show_drift(found)
-        self.doubt.setText(found.doubt)
-        self.doubt.setVisible(bool(found.doubt))
+    def show_drift(self, found: DriftFound | None) -> None:
+        """Show what was taken off the result on show, and whether to trust it; None: nothing."""
+        if found is None:
+            self.plot.hide()
+        elif found is not self._shown:
+            self.plot.show_drift(found)
+        self._shown = found
+        self.doubt.setText("" if found is None else found.doubt)
+        self.doubt.setVisible(bool(self.doubt.text()))
 
-    def set_ready(self, ready: bool, *, undo: bool) -> None:
-        """Whether there is a result that stands still, and one to go back to."""
-        for button in (self.drift_button, self.link_button):
-            button.setEnabled(ready)
-        self.undo_button.setEnabled(undo)
-        self.undo_button.setToolTip("Shows the result before." if undo else _NO_UNDO)
+    def set_trouble(self, trouble: str, *, no_undo: str | None = None) -> None:
+        """Say why nothing can be done to the result, and why nothing undone; empty if it can.
+
+        `no_undo` None: there is no step to undo.
+        """
+        no_undo = _NO_UNDO if no_undo is None else no_undo
+        for button, use, why in (
+            (self.drift_button, _DRIFT_USE, trouble),
+            (self.link_button, _LINK_USE, trouble),
+            (self.undo_button, _UNDO_USE, no_undo),
+        ):
+            button.setEnabled(not why)
+            button.setToolTip(why or use)
 
     def _lay_out(self) -> None:
         fields = QWidget()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_dilatedloc.config.drift import DriftConfig
 from napari_dilatedloc.config.linking import LinkingConfig
-from napari_dilatedloc.gui.live import LiveResult
+from napari_dilatedloc.gui.live import Kept, LiveResult
 from napari_dilatedloc.gui.open_job import TableOpened, parts_of
 from napari_dilatedloc.table import Localizations, TableInfo
 
@@ -27,13 +27,13 @@ class DriftFound:
 
 
 def drift_job(
-    result: LiveResult, config: DriftConfig, stop: Event
+    result: LiveResult, kept: Kept, config: DriftConfig, stop: Event
 ) -> Iterator[DriftFound | TableOpened | Localizations]:
-    """Measure the drift of what a result keeps, and take it off."""
+    """Measure the drift of what was kept of a result, and take it off."""
     from napari_dilatedloc.analysis.drift.doubt import drift_error
     from napari_dilatedloc.analysis.drift.estimate import estimate_drift
 
-    table, info = result.store.table(), result.written_info
+    table, info = kept.store.table(), kept.info
     drift = estimate_drift(table, info, config)
     if stop.is_set():
         return
@@ -45,12 +45,12 @@ def drift_job(
 
 
 def link_job(
-    result: LiveResult, config: LinkingConfig, stop: Event
+    result: LiveResult, kept: Kept, config: LinkingConfig, stop: Event
 ) -> Iterator[TableOpened | Localizations]:
-    """Make the rows of each blink one, of what a result keeps."""
+    """Make the rows of each blink one, of what was kept of a result."""
     from napari_dilatedloc.analysis.linking import link
 
-    merged, info = link(result.store.table(), result.written_info, config)
+    merged, info = link(kept.store.table(), kept.info, config)
     yield from _shown(result, "merged", merged, info, stop)
 
 

@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt, Slot
 from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_dilatedloc.gui.live import LiveResult
+from napari_dilatedloc.gui.live import Kept, LiveResult
 from napari_dilatedloc.gui.status_line import StatusLine
 from napari_dilatedloc.gui.style import Tone, set_tone
 from napari_dilatedloc.gui.worker import GeneratorWorker, State
@@ -22,7 +22,7 @@ from napari_dilatedloc.table import Localizations, TableInfo
 if TYPE_CHECKING:
     from napari_dilatedloc.analysis.quality import Quality
 
-_NO_RESULT = "There is no result yet."
+_NO_RESULT = "There is no result yet: run Localize first."
 _WAIT = "Wait until the figures are there."
 _LOOK_FIRST = "Press 'Quality figures' first."
 
@@ -44,6 +44,7 @@ class QualityBox(QWidget):
         super().__init__(parent)
         self._result: LiveResult | None = None
         self.judged: Judged | None = None
+        self._outdated = False  # what the worker looks at is no longer on show
         self.worker = GeneratorWorker(self)
         self.button = QPushButton("Quality figures")
         self.save_button = QPushButton("Save report…")
@@ -81,9 +82,9 @@ class QualityBox(QWidget):
         """Compute the figures in the background."""
         if self._result is None or self.worker.state.busy:
             return
-        result = self._result
         self.forget()
-        self.worker.start(partial(_judge, result))
+        self._outdated = False
+        self.worker.start(partial(_judge, self._result.kept))
         self.line.show_status("Looking at the localizations…")
 
     def save_to(self, path: str | Path) -> None:
@@ -97,8 +98,8 @@ class QualityBox(QWidget):
         self.worker.stop_and_wait()
 
     def forget(self) -> None:
-        """Take the figures away: they are of something else."""
-        self.judged = None
+        """Take the figures away, also those that are on their way: they are of something else."""
+        self.judged, self._outdated = None, True
         for label in (self.figures, self.warnings, self.picture):
             label.clear()
             label.hide()
@@ -110,7 +111,7 @@ class QualityBox(QWidget):
         for item in items:
             if isinstance(item, str):
                 self.line.show_status(item)
-            else:
+            elif not self._outdated:
                 self._show(item)
 
     def _show(self, judged: Judged) -> None:
@@ -177,14 +178,14 @@ def said(found: Quality) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _judge(result: LiveResult, stop: Event) -> Iterator[Judged]:
-    """Job: figures and plots of what a result keeps."""
+def _judge(kept: Kept, stop: Event) -> Iterator[Judged]:
+    """Job: figures and plots of what was kept of a result."""
     import io
 
     from napari_dilatedloc.analysis.quality import quality
     from napari_dilatedloc.analysis.quality_figure import quality_figure
 
-    table, info = result.store.table(), result.written_info
+    table, info = kept.store.table(), kept.info
     found = quality(table, info)
     if stop.is_set():
         return

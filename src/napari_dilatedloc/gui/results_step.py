@@ -43,6 +43,8 @@ _NONE = "No result yet."
 _NO_RUN = "There are no localizations yet: run Localize first."
 _RUNNING = "Wait until the run has ended, or cancel it."
 _WRITING = "Wait until the table is written."
+_NONE_KEPT = "The filter keeps no localization: widen it."
+_WAITING = "Wait until the table is read or made, or cancel that."
 _OPEN_USE = (
     "Shows a table of any format as a result, or one of the last runs again: their tables are kept "
     "while they are made, so that neither closing napari nor a crash loses them."
@@ -56,7 +58,7 @@ class ResultsStep(QWidget):
     Signals
     -------
     changed
-        There is another result, or the one there is stands still now.
+        There is another result, or the one there is stands still or is filtered now.
     table_chosen : str
         Path of a table that shall be shown.
     kept_chosen : KeptRun
@@ -70,7 +72,7 @@ class ResultsStep(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._run: Run | None = None
-        self._running = self._undo = False
+        self._running = self._undo = self._waiting = False
         self.worker = GeneratorWorker(self)
         self._make_fields()
         layout = QVBoxLayout(self)
@@ -105,7 +107,17 @@ class ResultsStep(QWidget):
     @property
     def ready(self) -> bool:
         """Whether there are localizations and no run is adding to them."""
-        return not self._running and self.localizations > 0
+        return not self._trouble
+
+    @property
+    def _trouble(self) -> str:
+        """Why nothing can be done with the localizations; empty if it can."""
+        if self._running:
+            return _RUNNING
+        there = None if self._run is None else self._run.result
+        if there is None or not there.store.total:
+            return _NO_RUN
+        return "" if self.localizations else _NONE_KEPT
 
     def show_run(self, run: Run, *, running: bool, undo: bool = False) -> None:
         """Take the run on show, which has begun, got its layers, or ended.
@@ -117,12 +129,18 @@ class ResultsStep(QWidget):
         self._run, self._running, self._undo = run, running, undo
         self.filter.show_result(None if running else run.result)
         self.quality.show_result(None if running else run.result)
+        self.process.show_drift(run.drift)
         self._on_filter_opened()
         self._on_sharp()
         if run.result is not None and self.colour_by is not ColourBy.NOTHING:
             run.result.colour(self.colour_by, later=running)
         self._update()
         self.changed.emit()
+
+    def set_waiting(self, waiting: bool) -> None:
+        """Whether another result is being read or made; that on show is not touched by it."""
+        self._waiting = waiting
+        self._update()
 
     def show_summary(self, run: Run) -> None:
         """Say what a run has found so far."""
@@ -153,8 +171,8 @@ class ResultsStep(QWidget):
         if self._run is None or self._run.result is None or self._running:
             self.line.show_error(_RUNNING if self._running else _NO_RUN)
             return
-        result = self._run.result
-        self.worker.start(partial(export_job, Path(path), result.store, result.written_info))
+        kept = self._run.result.kept
+        self.worker.start(partial(export_job, Path(path), kept.store, kept.info))
         self.line.show_status(f"Writing {Path(path).name}…")
 
     @Slot()
@@ -173,6 +191,8 @@ class ResultsStep(QWidget):
         self.worker.stop_and_wait()
         self.filter.shut_down()
         self.quality.shut_down()
+        if self._sharp is not None:
+            self._sharp.worker.stop_and_wait()
         self._end_sharp()
 
     def _make_fields(self) -> None:
@@ -221,11 +241,11 @@ class ResultsStep(QWidget):
         self.colour_row.setVisible(there is not None)
         for step in (self.filter_step, self.process_step, self.quality_step):
             step.setVisible(there is not None and not self._running)
-        self.process.set_ready(self.ready, undo=self._undo and not self._running)
-        why = _RUNNING if self._running else "" if self.localizations else _NO_RUN
+        why, busy = self._trouble, _RUNNING if self._running else _WAITING if self._waiting else ""
+        self.process.set_trouble(why or busy, no_undo=busy if self._undo else None)
         writing = _WRITING if self.worker.state.busy else ""
-        self.open_button.setEnabled(not self._running)
-        self.open_button.setToolTip(_RUNNING if self._running else _OPEN_USE)
+        self.open_button.setEnabled(not busy)
+        self.open_button.setToolTip(busy or _OPEN_USE)
         self.export_button.setEnabled(not why and not writing)
         self.points_button.setEnabled(not why)
         self.export_button.setToolTip(why or writing or with_keys(_EXPORT_USE, EXPORT))
@@ -241,6 +261,7 @@ class ResultsStep(QWidget):
         if self._sharp is not None:
             self._sharp.renew()
         self._update()
+        self.changed.emit()
 
     @Slot()
     def _on_sharp(self) -> None:
@@ -288,6 +309,7 @@ class ResultsStep(QWidget):
     def _on_colour(self, _place: int) -> None:
         if self._run is not None and self._run.result is not None:
             self._run.result.colour(self.colour_by)
+            self._on_sharp()  # a new colour layer has to lie over it
 
     @Slot(list)
     def _on_written(self, sentences: list[str]) -> None:

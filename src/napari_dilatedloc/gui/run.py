@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
@@ -18,6 +18,9 @@ from napari_dilatedloc.gui.open_job import TableOpened
 from napari_dilatedloc.gui.watch_job import MovieGrew
 from napari_dilatedloc.inference.report import LocalizedBlock, RunMeter
 from napari_dilatedloc.table import Localizations, TableInfo
+
+if TYPE_CHECKING:
+    from napari_dilatedloc.gui.process_job import DriftFound
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Run:
 
     def _set_up(self, viewer: Any) -> None:
         self.result: LiveResult | None = None
+        self.drift: DriftFound | None = None  # that was taken off
         self.done = 0
         self.total = 0
         self.meter = RunMeter()

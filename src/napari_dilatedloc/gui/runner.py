@@ -65,6 +65,8 @@ class Runner(QObject):
         self._results = results
         self._over = Event()
         self._opening = False  # or making a result of another one, rather than localizing
+        self._opened = False  # whether that result has come
+        self._drift: DriftFound | None = None  # of a result that has not come yet
         self._made_of: Run | None = None
         self._before: list[Run] = []  # results that the one on show was made of
         self._timer = QTimer(self)
@@ -177,11 +179,12 @@ class Runner(QObject):
         if self.run is None or self.result is None or self.worker.state.busy:
             return
         self._made_of = self.run
-        self._make(partial(job, self.result, config), status)
+        self._make(partial(job, self.result, self.result.kept, config), status)
 
     def _make(self, job: Job, status: str) -> None:
         """Run a job that yields a whole result."""
-        self._opening = True
+        self._opening, self._opened, self._drift = True, False, None
+        self._results.set_waiting(True)
         self.worker.start(job)
         self._panel.show_status(status)
 
@@ -233,7 +236,7 @@ class Runner(QObject):
     def _take_opened(self, items: list[Any]) -> None:
         for item in items:
             if isinstance(item, DriftFound):
-                self._results.process.show_drift(item)
+                self._drift = item
             elif isinstance(item, TableOpened):
                 if self.result is not None:
                     self.result.show(False)
@@ -241,6 +244,8 @@ class Runner(QObject):
                     self._before.append(self._made_of)
                     self._made_of = None
                 self.run = OpenedRun(self._viewer, item)
+                self.run.drift = self._drift
+                self._opened = True
                 self.described.emit("", "")
                 self._show_run(running=True)
             elif isinstance(self.run, OpenedRun):
@@ -255,9 +260,12 @@ class Runner(QObject):
     def _on_finished(self) -> None:
         self._timer.stop()
         self._panel.show_recording(False)
+        self._results.set_waiting(False)
         run = self.run
         self._made_of = None
-        if run is None or (self._opening and not isinstance(run, OpenedRun)):
+        if self._opening and not self._opened and self.worker.state is State.CANCELLED:
+            self._panel.show_status("Cancelled; nothing was changed.")
+        if run is None or (self._opening and not self._opened):
             return
         run.finish()
         self._show_run(running=False)

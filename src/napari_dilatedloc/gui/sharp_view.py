@@ -26,6 +26,8 @@ GAIN = 1.3
 """The view is drawn anew where its pixels are finer than the image's by so much."""
 FINEST_NM = 0.5
 """Pixels are never finer."""
+LOOK = ("colormap", "blending", "gamma")
+"""What the drawing takes over from the image."""
 MARGIN = 0.15
 """Drawn beyond each border, in parts of the view, so that small movements show no edge."""
 
@@ -41,11 +43,12 @@ class Box:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A box, drawn from an index of the localizations."""
+    """A box, drawn from an index of the localizations that a store told of."""
 
     box: Box
     image: np.ndarray
     index: render.PlaceIndex
+    store: LocalizationStore
 
 
 class SharpView(QObject):
@@ -62,6 +65,7 @@ class SharpView(QObject):
         self.layer: Image | None = None
         self.worker = LatestWorker(self)
         self._viewer, self._result = result.viewer, result
+        self._store = result.store.snapshot()
         self._index: render.PlaceIndex | None = None
         self._box: Box | None = None
         self._opacity: float | None = None  # of the image, while it gives way
@@ -72,23 +76,39 @@ class SharpView(QObject):
         self.worker.yielded.connect(self._on_drawn)
         self._viewer.scene.camera.events.zoom.connect(self._on_moved)
         self._viewer.scene.camera.events.center.connect(self._on_moved)
+        self._viewer.dims.events.ndisplay.connect(self._on_moved)
         self._viewer.layers.events.removed.connect(self._on_removed)
+        result.image_layer.events.visible.connect(self._on_moved)
+        for name in LOOK:
+            result.image_layer.events[name].connect(self._on_look)
         self._rest.start()
 
     @Slot()
     def renew(self) -> None:
         """Draw other localizations, since a filter changed."""
+        self._store = self._result.store.snapshot()
         self._index = self._box = None
         self._rest.start()
 
     def end(self) -> None:
-        """Let go of the viewer, and give the image back."""
-        self.worker.stop_and_wait()
+        """Let go of the viewer, and give the image back; a drawing at work ends by itself."""
         self._rest.stop()
         self._viewer.scene.camera.events.zoom.disconnect(self._on_moved)
         self._viewer.scene.camera.events.center.disconnect(self._on_moved)
+        self._viewer.dims.events.ndisplay.disconnect(self._on_moved)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._result.image_layer.events.visible.disconnect(self._on_moved)
+        for name in LOOK:
+            self._result.image_layer.events[name].disconnect(self._on_look)
         self._step_back()
+
+    def _on_look(self, _event: Any) -> None:
+        if self.layer is not None:
+            for name, value in self._look_of_image().items():
+                setattr(self.layer, name, value)
+
+    def _look_of_image(self) -> dict[str, Any]:
+        return {name: getattr(self._result.image_layer, name) for name in LOOK}
 
     def _on_moved(self, _event: Any) -> None:
         self._rest.start()
@@ -98,7 +118,10 @@ class SharpView(QObject):
             self.layer = None
             self._step_back()
         elif event.value is self._result.image_layer:
-            self._step_back()
+            self._box = None
+            self.worker.cancel()
+            # later: napari may be removing several layers, and this one is among them
+            self._rest.start()
 
     @Slot()
     def _look(self) -> None:
@@ -117,11 +140,13 @@ class SharpView(QObject):
             return
         if box != self._box:
             self._box = box
-            self.worker.replace(partial(_draw, self._result.store, self._index, box))
+            self.worker.replace(partial(_draw, self._store, self._index, box))
 
     @Slot(list)
     def _on_drawn(self, items: list[Drawn]) -> None:
         drawn = items[-1]
+        if drawn.store is not self._store:  # of a former filter
+            return
         self._index = drawn.index
         if self.worker.superseded or drawn.box != self._box:
             return
@@ -138,7 +163,6 @@ class SharpView(QObject):
                 placed.translate[1:], drawn.box.corner, placed.scale[1:], strict=True
             )
         ]
-        look = {"colormap": image.colormap, "blending": image.blending, "gamma": image.gamma}
         if self.layer is None:
             active = self._viewer.layers.selection.active
             self.layer = Image(
@@ -150,7 +174,7 @@ class SharpView(QObject):
                 axis_labels=image.axis_labels,
                 contrast_limits=contrast_limits(drawn.image),
                 opacity=self._opacity,
-                **look,
+                **self._look_of_image(),
             )
             self._viewer.layers.insert(self._viewer.layers.index(image) + 1, self.layer)
             self._viewer.layers.selection.active = active
@@ -158,8 +182,6 @@ class SharpView(QObject):
         self.layer.data = drawn.image
         self.layer.scale, self.layer.translate = step, first
         self.layer.contrast_limits = contrast_limits(drawn.image)
-        for name, value in look.items():
-            setattr(self.layer, name, value)
         self.layer.visible = True
 
     def _step_back(self) -> None:
@@ -213,4 +235,4 @@ def _draw(
         return
     part = index.within(box.corner, box.shape)
     image = render.gaussian(part, box.shape, box.magnification, corner=box.corner)
-    yield Drawn(box, image, index)
+    yield Drawn(box, image, index, store)

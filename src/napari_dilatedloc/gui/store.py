@@ -27,6 +27,7 @@ class LocalizationStore:
         self._ends: list[int] = []  # rows up to the end of each block
         self._mask: Mask | None = None
         self._kept = 0
+        self._whole: Localizations | None = None  # what the blocks are views of, once asked for
 
     def __len__(self) -> int:
         return self.total if self._mask is None else self._kept
@@ -56,6 +57,7 @@ class LocalizationStore:
         self._ends.append(self.total + len(block))
         self._starts.append(start)
         self._blocks.append(block.sorted_by_frame())
+        self._whole = None
 
     def keep(self, mask: Mask | None) -> None:
         """Tell only of some rows from now on, bool (total,) in the order of `everything`."""
@@ -95,8 +97,30 @@ class LocalizationStore:
 
     def table(self) -> Localizations:
         """All localizations in frame order."""
+        if self._mask is None:
+            return self.everything()
         return Localizations.concatenate([self.block(i) for i in range(self.blocks)])
 
     def everything(self) -> Localizations:
-        """The same, whatever the mask."""
-        return Localizations.concatenate(self._blocks)
+        """The same, whatever the mask.
+
+        The blocks become views of it: ten million rows need not lie in memory twice. So while the
+        table grows only its own thread may ask, or any thread a `snapshot`.
+        """
+        if self._whole is None:
+            whole = Localizations.concatenate(self._blocks)
+            cuts = zip([0, *self._ends], self._ends, strict=False)
+            self._blocks = [whole[begin:end] for begin, end in cuts]
+            self._whole = whole
+        return self._whole
+
+    def snapshot(self) -> LocalizationStore:
+        """What it tells of now, for a job: no later block and no later mask changes that.
+
+        No rows are copied.
+        """
+        taken = LocalizationStore()
+        taken._starts, taken._ends = list(self._starts), list(self._ends)
+        taken._blocks, taken._whole = list(self._blocks), self._whole
+        taken._mask, taken._kept = self._mask, self._kept
+        return taken

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
-from napari_dilatedloc.gui.plot_theme import recolour
+from napari_dilatedloc.gui.plot_theme import ThemedPlot
 from napari_dilatedloc.gui.training_log import Check, TrainingLog
 
 HEIGHT = 300
@@ -22,57 +21,31 @@ COLOURS = {"lateral": "tab:blue", "axial": "tab:red"}
 MARGINS = {"left": 0.1, "right": 0.98, "bottom": 0.13, "top": 0.93, "wspace": 0.32, "hspace": 0.6}
 
 
-class TrainPlots(QWidget):
+class TrainPlots(ThemedPlot):
     """Three plots of a `TrainingLog`; hidden before the first drawing."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.figure: Any = None
-        self._canvas: Any = None
-        self._theme = "dark"
         self._lines: dict[str, Any] = {}
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
         self.setToolTip(
             "Loss: what the training lowers. Jaccard: share of found among found, missed and "
             "false ones. Error / CRLB: errors of molecules far from others relative to the "
             "smallest that any method can reach (1), over z."
         )
-        self.hide()
-
-    def set_theme(self, kind: str) -> None:
-        """Take the colours of a dark or a light theme."""
-        self._theme = kind
-        if self._canvas is not None:
-            recolour(self.figure, kind)
-            self._canvas.draw_idle()
 
     def draw(self, log: TrainingLog) -> None:
         """Draw what there is."""
-        if self._canvas is None:
-            self._make_canvas()
+        if self.figure is None:
+            self._make_axes()
         loss, jaccard, errors = self.figure.axes
         self._draw_loss(loss, log)
         self._draw_jaccard(jaccard, log)
         self._draw_ratios(errors, log)
-        self._canvas.draw_idle()
-        self.show()
+        self.show_drawn()
 
-    def _make_canvas(self) -> None:
-        """On the first drawing, since matplotlib is slow to load; `train_job` began with it.
-
-        Everything is made once and moved later, which is several times faster.
-        """
-        from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
-        from matplotlib.figure import Figure
-
-        self.figure = Figure()
-        self._canvas = FigureCanvasQTAgg(self.figure)
-        self._canvas.setFixedHeight(HEIGHT)
-        self._canvas.setMinimumWidth(100)
-        # or the wheel would stop scrolling the dock here
-        self._canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self._column.addWidget(self._canvas)
+    def _make_axes(self) -> None:
+        """Everything is made once and moved later, which is several times faster."""
+        self.make_figure(HEIGHT)
         grid = self.figure.add_gridspec(2, 2, **MARGINS)
         loss, jaccard, errors = (
             self.figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, :])
@@ -91,7 +64,6 @@ class TrainPlots(QWidget):
                 self._lines[f"{name} {when}"] = line
         errors.axhline(1.0, color="gray", linewidth=0.8, linestyle=":")
         _add_legend(errors, [self._lines[f"{name} best"] for name in COLOURS])
-        recolour(self.figure, self._theme)
 
     def _draw_loss(self, axis: Any, log: TrainingLog) -> None:
         minutes, loss = log.curve

@@ -24,6 +24,7 @@ from napari_dilatedloc.render.contrast import (
     auto_z_step_nm,
     contrast_limits,
     stretch,
+    whole_field,
 )
 from napari_dilatedloc.render.counts import add_histogram, histogram
 from napari_dilatedloc.render.gaussian import MIN_SIGMA_PX, gaussian
@@ -51,6 +52,7 @@ __all__ = [
     "stretch",
     "sub_pixels",
     "volume",
+    "whole_field",
     "with_colour_bar",
     "write_image",
     "z_range",

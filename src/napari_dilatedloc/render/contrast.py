@@ -1,4 +1,4 @@
-"""What looks right at once: contrast and the size of a pixel."""
+"""What looks right at once: contrast, the size of a pixel and the field."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dilatedloc.render.view import Image, Spots
+from napari_dilatedloc.render.view import Image, Place, Spots
 
 SAMPLE = 200_000
 """Pixels and rows that percentiles are taken from: enough for three digits."""
@@ -72,6 +72,37 @@ def auto_z_step_nm(localizations: Spots) -> float:
     """Distance of planes that shows what the axial precision allows, nm; 50 without one."""
     every = slice(None, None, max(1, len(localizations.y) // SAMPLE))
     return float(np.clip(_half_median(localizations.sigma_z_nm[every], 50.0), *Z_STEP_RANGE_NM))
+
+
+def whole_field(localizations: Spots, movie: Place | None = None) -> tuple[Place, Place]:
+    """Corner (y, x) and shape (height, width) of the whole, camera px.
+
+    Parameters
+    ----------
+    localizations : Spots
+        Where the size of the movie is not known, all positions and the first pixel are in the
+        field.
+    movie : tuple, optional
+        (height, width) of the movie, px.
+
+    Raises
+    ------
+    ValueError
+        There is neither a size nor a position.
+    """
+    if movie is not None:
+        return (0.0, 0.0), (float(movie[0]), float(movie[1]))
+    sides = []
+    for place in (localizations.y, localizations.x):
+        known = place[np.isfinite(place)].astype(np.float64)
+        if len(known) == 0:
+            raise ValueError(
+                "the table is empty and does not say the size of its movie; nothing drawn"
+            )
+        first = min(0.0, float(np.floor(known.min())))
+        sides.append((first, float(np.floor(known.max())) + 2 - first))
+    (top, height), (left, width) = sides
+    return (top, left), (max(1.0, height), max(1.0, width))
 
 
 def _half_median(sigma: NDArray[np.float32], otherwise: float) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_dilatedloc.render.gaussian import MIN_SIGMA_PX
 from napari_dilatedloc.render.spots import TRUNCATE
 from napari_dilatedloc.render.view import Place, Spots
 
@@ -53,7 +54,8 @@ class PlaceIndex:
         y, x = spots.y, spots.x
         sigma = np.fmax(spots.sigma_y, spots.sigma_x)
         known = np.isfinite(sigma)
-        self._margin = WIDE * float(np.median(sigma[known])) if known.any() else 0.0
+        typical = float(np.median(sigma[known])) if known.any() else 0.0
+        self._margin = WIDE * max(typical, MIN_SIGMA_PX)  # none is drawn narrower
         wide = sigma > self._margin
         good = np.isfinite(y) & np.isfinite(x)
         self._wide = _taken(spots, np.flatnonzero(good & wide))

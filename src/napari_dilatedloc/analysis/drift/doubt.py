@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_dilatedloc.analysis.drift.estimate import estimate_drift
 from napari_dilatedloc.analysis.drift.result import Drift
@@ -19,7 +20,7 @@ LATERAL_NM, AXIAL_NM = 10.0, 20.0
 class DriftError:
     """Standard errors of a drift along x, y and z, nm, root mean square over the frames.
 
-    NaN where halves of the table are too small to tell.
+    NaN where halves of the table are too small to tell; z is 0 where it was not measured.
     """
 
     x_nm: float
@@ -49,14 +50,15 @@ def drift_error(
     """Measure a drift twice more, each time from another half of the rows.
 
     Errors of both halves are independent and have twice the variance, so half of their difference
-    has that of the whole; a common offset does not count.
+    has that of the whole; a common offset does not count. What both halves have in common is not
+    seen: molecules whose rows come to both, and a drift too fast for the segments.
 
     Parameters
     ----------
     table, info : Localizations, TableInfo
         What the drift was measured from.
     drift : Drift
-        What was found, for its number of segments.
+        What was found, for its number of frames and segments.
     config : DriftConfig
         What it was found with.
     seed : int
@@ -64,7 +66,8 @@ def drift_error(
     """
     segments = drift.settings.get("segments") or config.segments
     config = config.replace(segments=segments)
-    first = np.random.default_rng(seed).random(len(table)) < 0.5
+    info = replace(info, n_frames=len(drift))  # a half may lack the last frame
+    first = _half(table, np.random.default_rng(seed), whole_frames=config.method == "fiducials")
     try:
         halves = [
             estimate_drift(table[mask], info, config).to_nm(info.pixel_size_nm)
@@ -72,7 +75,18 @@ def drift_error(
         ]
     except ValueError:
         return DriftError(np.nan, np.nan, np.nan)
-    low, high = int(table.frame.min()), int(table.frame.max()) + 1
+    low, high = max(int(table.frame.min()), 0), int(table.frame.max()) + 1
     apart = (halves[0] - halves[1])[low:high]
     x, y, z = (apart.std(axis=0) / 2).tolist()
     return DriftError(x, y, z)
+
+
+def _half(
+    table: Localizations, rng: np.random.Generator, *, whole_frames: bool
+) -> NDArray[np.bool_]:
+    """Random half of the rows, (N,); of frames for beads, which must be there in nearly all."""
+    if not whole_frames:
+        return rng.random(len(table)) < 0.5
+    frames, frame = np.unique(table.frame, return_inverse=True)
+    chosen: NDArray[np.bool_] = rng.random(len(frames)) < 0.5
+    return chosen[frame]

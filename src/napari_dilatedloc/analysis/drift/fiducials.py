@@ -115,7 +115,7 @@ def fiducials(
     parts = cut(tracks.frame, wanted, FEWEST)
     common = _common(tracks, parts.of_rows(), len(parts), len(places))
     drift = rough + to_frames(common, parts, positions.n_frames)
-    return drift - drift[parts.span[0]], len(parts)
+    return drift - drift[positions.frame[0]], len(parts)
 
 
 def find(nm: Array, frame: Ints, radius_nm: float, fewest_frames: float) -> Array:

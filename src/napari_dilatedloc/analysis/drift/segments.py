@@ -65,7 +65,7 @@ def positions_of(
     if deep:
         nm[:, 2] = table.z_nm[rows]
     frame = table.frame[rows].astype(np.int64)
-    last = int(frame[-1]) + 1 if len(frame) else 0
+    last = int(table.frame.max()) + 1 if len(table) else 0  # of rows left out here, too
     return Positions(nm, frame, max(n_frames or 0, last), deep)
 
 
