@@ -190,6 +190,7 @@ def main() -> None:
     parser.add_argument("--colour", default="nothing", help="nothing, z, photons, precision, frame")
     parser.add_argument("--train", type=float, metavar="SECONDS", help="train so long instead")
     given = parser.parse_args()
+    os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()  # not among the user's last runs
     viewer = napari.Viewer(show=True)
     if given.train:
         result = measure_training(viewer, given.model, given.train)

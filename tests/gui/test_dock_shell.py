@@ -30,6 +30,9 @@ from napari_dilatedloc.config import (
     load_yaml,
     save_yaml,
 )
+from napari_dilatedloc.config.drift import DriftConfig
+from napari_dilatedloc.config.filters import FilterConfig
+from napari_dilatedloc.config.linking import LinkingConfig
 from napari_dilatedloc.gui.dock import DilatedLocDock
 from napari_dilatedloc.gui.dock_settings import apply_settings, defaults, read_settings
 from napari_dilatedloc.gui.shortcuts import ALL
@@ -47,6 +50,9 @@ CHANGED = Settings(
     localize=LocalizeConfig(threshold=0.35, frames=(2, 9), tile_size=256, device="cpu"),
     init="none",
     training=TrainingConfig(minutes=3.5, seed=8),
+    filter=FilterConfig(where="photons>500", edge_px=2.0),
+    drift=DriftConfig(method="rcc", segments=12, rcc_bin_nm=15.0),
+    link=LinkingConfig(dark_frames=3),
 )
 
 
@@ -153,6 +159,8 @@ def test_all_fields_are_saved_reset_and_loaded(viewer, dock, movie, tmp_path):
     assert changed.psf == CHANGED.psf
     assert changed.localize == CHANGED.localize
     assert changed.init == "none"
+    for section in ("filter", "drift", "link"):
+        assert getattr(changed, section) == getattr(CHANGED, section)
     assert changed.training == CHANGED.training.replace(camera=CHANGED.camera)
     assert changed.movie.pixel_size_nm == 109.37
     path = tmp_path / "all.yaml"

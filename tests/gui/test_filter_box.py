@@ -254,6 +254,23 @@ def test_another_result_begins_unfiltered(qtbot, box, result, movie_viewer):
     assert len(result.store) < 1000  # the former one stays as it was filtered
 
 
+def test_a_filter_of_settings_waits_for_the_next_result(qtbot, result):
+    box = FilterBox()
+    qtbot.addWidget(box)
+    wanted = FilterConfig(where="photons>2000", ranges={"z_nm": (0.0, None)})
+    box.setValue(wanted)
+    assert box.value() == wanted
+    with qtbot.waitSignal(box.changed, timeout=TIMEOUT):
+        box.show_result(result)
+    table = result.store.table()
+    assert box.config == box.value() == wanted
+    assert table.photons.min() > 2000
+    assert table.z_nm.min() >= 0
+    with qtbot.waitSignal(box.worker.finished, timeout=TIMEOUT):
+        box.setValue(FilterConfig())
+    assert len(result.store) == 1000
+
+
 def test_typed_numbers_are_ends(qtbot, box, result):
     row = box.form.rows["photons"]
     type_in(qtbot, row.low, "4000.5")

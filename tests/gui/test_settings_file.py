@@ -23,6 +23,9 @@ from napari_dilatedloc.config import (
     save_settings,
     save_yaml,
 )
+from napari_dilatedloc.config.drift import DriftConfig
+from napari_dilatedloc.config.filters import FilterConfig
+from napari_dilatedloc.config.linking import LinkingConfig
 
 ODD = 1 / 3
 FULL = Settings(
@@ -40,6 +43,9 @@ FULL = Settings(
     training=TrainingConfig(
         simulation=SimulationConfig(photons=(100 + ODD, 2000.0)), minutes=ODD, seed=7
     ),
+    filter=FilterConfig(where="photons>500", ranges={"z_nm": (-100.0, None)}, edge_px=2.5),
+    drift=DriftConfig(method="rcc", segments=12, rcc_bin_nm=15.0),
+    link=LinkingConfig(dark_frames=3, sigmas=3.0),
 )
 
 
@@ -62,6 +68,9 @@ def test_each_command_takes_its_section(path):
     assert load_yaml(CameraConfig, path) == FULL.camera
     assert load_yaml(LocalizeConfig, path) == FULL.localize
     assert load_yaml(SimulationConfig, path) == FULL.training.simulation
+    assert load_yaml(FilterConfig, path) == FULL.filter
+    assert load_yaml(DriftConfig, path) == FULL.drift
+    assert load_yaml(LinkingConfig, path) == FULL.link
     training = load_yaml(TrainingConfig, path)
     assert training == FULL.training.replace(camera=FULL.camera)
     # what nobody stated can still be chosen by fine-tuning

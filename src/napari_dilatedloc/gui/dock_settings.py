@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_dilatedloc.config import LocalizeConfig, MovieSettings, Settings, save_settings
+from napari_dilatedloc.config.drift import DriftConfig
+from napari_dilatedloc.config.filters import FilterConfig
+from napari_dilatedloc.config.linking import LinkingConfig
 from napari_dilatedloc.gui.command_line import localize_command, quoted, train_command
 from napari_dilatedloc.gui.preferences import config_folder, preferences
 from napari_dilatedloc.gui.train_form import default_settings
@@ -28,6 +31,9 @@ def defaults() -> Settings:
             **{name: getattr(Settings(), name) for name in ("psf", "model", "init")},
             "localize": LocalizeConfig(device=device),
             "training": training,
+            "filter": FilterConfig(),
+            "drift": DriftConfig(),
+            "link": LinkingConfig(),
         }
     )
 
@@ -48,6 +54,9 @@ def read_settings(dock: DilatedLocDock) -> Settings:
         localize=dock.form.value(),
         init=dock.train_step.form.init,
         training=dock.train_step.form.value(),
+        filter=dock.results.filter.value(),
+        drift=dock.results.process.drift,
+        link=dock.results.process.linking,
     )
 
 
@@ -68,6 +77,12 @@ def apply_settings(dock: DilatedLocDock, settings: Settings) -> None:
         dock.form.setValue(settings.localize)
     if settings.states("movie"):
         dock.movie_step.set_pixel_size(settings.movie.pixel_size_nm)
+    if settings.states("filter"):
+        dock.results.filter.setValue(settings.filter)
+    if settings.states("drift"):
+        dock.results.process.set_drift(settings.drift)
+    if settings.states("link"):
+        dock.results.process.set_linking(settings.link)
 
 
 def localize_line(dock: DilatedLocDock) -> str:

@@ -41,6 +41,7 @@ class FilterBox(QWidget):
         self._result: LiveResult | None = None
         self._looked_at: LiveResult | None = None  # by the worker
         self._columns: Columns | None = None
+        self._wanted: FilterConfig | None = None  # of the next result
         self._before: list[FilterConfig] = []  # to go back to
         self._settled = FilterConfig()  # the last one that can be gone back to
         self._follow, self._rest = _once(self, FOLLOW_MS), _once(self, REST_MS)
@@ -64,6 +65,20 @@ class FilterBox(QWidget):
         """What holds now."""
         return self._settled if self._columns is None else self._columns.ranges.config
 
+    def value(self) -> FilterConfig:
+        """What holds, or will for the next result."""
+        return self._wanted if self._wanted is not None else self.config
+
+    def setValue(self, config: FilterConfig) -> None:
+        """Filter the result on show like this; the next one, if there is none."""
+        if self._result is None:
+            self._wanted = config
+        elif self._columns is None:
+            self._begin_with(config)
+        else:
+            self.form.show_config(config)
+            self.set_config(config)
+
     def show_result(self, result: LiveResult | None) -> None:
         """Take another result, which has ended, as it is filtered; None: it still grows."""
         if result is self._result:
@@ -73,6 +88,8 @@ class FilterBox(QWidget):
         self._settled = FilterConfig() if result is None else result.filter_config
         self.form.show_config(self._settled)
         self.line.show_status("")
+        if result is not None and self._wanted is not None:
+            self._begin_with(self._wanted)
         self._update()
 
     @Slot()
@@ -139,6 +156,13 @@ class FilterBox(QWidget):
         )
         self._update()
         self.changed.emit()
+
+    def _begin_with(self, config: FilterConfig) -> None:
+        self._wanted = None
+        self._settled = config
+        self.form.show_config(config)
+        if config != FilterConfig():
+            self.prepare()
 
     def _exchange(self, config: FilterConfig) -> None:
         self.line.show_status("Filtering…")

@@ -42,6 +42,30 @@ _UNDO_USE = "Shows the result before."
 class DriftPlot(ThemedPlot):
     """Drift over frames."""
 
+    @property
+    def drift(self) -> DriftConfig:
+        """How drift would be measured: what the fields say, and what has none as it was set."""
+        segments = self.segments.value()
+        return self._drift.replace(
+            method=self.method.currentData(), segments=max(2, segments) if segments else None
+        )
+
+    @property
+    def linking(self) -> LinkingConfig:
+        """How blinks would be merged."""
+        return self._linking.replace(dark_frames=self.dark.value())
+
+    def set_drift(self, config: DriftConfig) -> None:
+        """Show settings of drift."""
+        self._drift = config
+        self.method.setCurrentIndex(max(0, self.method.findData(config.method)))
+        self.segments.setValue(config.segments or 0)
+
+    def set_linking(self, config: LinkingConfig) -> None:
+        """Show settings of merging."""
+        self._linking = config
+        self.dark.setValue(config.dark_frames)
+
     def show_drift(self, found: DriftFound) -> None:
         """Draw it."""
         axis = self.clear(PLOT_HEIGHT)
@@ -74,6 +98,7 @@ class ProcessBox(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._drift, self._linking = DriftConfig(), LinkingConfig()
         self.method = QComboBox()
         for name, label in METHODS.items():
             self.method.addItem(label, name)
@@ -144,13 +169,11 @@ class ProcessBox(QWidget):
 
     @Slot()
     def _on_drift(self) -> None:
-        method, segments = self.method.currentData(), self.segments.value()
-        segments = max(2, segments) if segments else None
-        self.drift_clicked.emit(DriftConfig(method=method, segments=segments))
+        self.drift_clicked.emit(self.drift)
 
     @Slot()
     def _on_link(self) -> None:
-        self.link_clicked.emit(LinkingConfig(dark_frames=self.dark.value()))
+        self.link_clicked.emit(self.linking)
 
 
 def _beside(*widgets: QWidget) -> QWidget:
