@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import typer
 
-from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, say, show
+from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, say, show, stated_settings
 
 if TYPE_CHECKING:
     from napari_dilatedloc.config.clusters import ClusterConfig
@@ -75,13 +75,10 @@ def cluster(
 
 def _settings(file: Path | None, options: dict[str, Any]) -> ClusterConfig:
     """Settings of the file, and over them what the command line says."""
-    from napari_dilatedloc.config import load_yaml, parse_config
+    from napari_dilatedloc.config import parse_config
     from napari_dilatedloc.config.clusters import ClusterConfig
 
-    values: dict[str, Any] = {}
-    if file is not None:
-        values = load_yaml(ClusterConfig, file).model_dump(exclude_unset=True)
-    values |= {name: value for name, value in options.items() if value is not None}
+    values = stated_settings(ClusterConfig, file, options)
     settings: ClusterConfig = parse_config(ClusterConfig, values, "cluster")
     return settings
 

@@ -77,6 +77,26 @@ def parse_numbers(text: str, count: int, what: str, separator: str = ",") -> tup
     return numbers
 
 
+def stated_settings(kind: Any, file: Path | None, options: dict[str, Any]) -> dict[str, Any]:
+    """Entries that a settings file states, and over them those of the command line.
+
+    Parameters
+    ----------
+    kind : type
+        Config, such as `LocalizeConfig`.
+    file : Path, optional
+        YAML of such settings, or of all steps.
+    options : dict
+        By the names of the config's fields; None: not given.
+    """
+    from napari_dilatedloc.config import load_yaml
+
+    values: dict[str, Any] = {}
+    if file is not None:
+        values = load_yaml(kind, file).model_dump(exclude_unset=True)
+    return values | {name: value for name, value in options.items() if value is not None}
+
+
 def check_writable(path: Path) -> None:
     """Refuse an output whose folder is not there before long work begins."""
     if not path.absolute().parent.is_dir():

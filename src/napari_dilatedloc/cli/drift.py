@@ -16,6 +16,7 @@ from napari_dilatedloc.cli.common import (
     parse_numbers,
     say,
     show,
+    stated_settings,
 )
 from napari_dilatedloc.config.drift import DriftConfig, DriftMethod
 
@@ -116,12 +117,9 @@ def _settings(
     lateral_only: bool,
 ) -> DriftConfig:
     """Settings of the file, and over them what the command line says."""
-    from napari_dilatedloc.config import load_yaml, parse_config
+    from napari_dilatedloc.config import parse_config
 
-    values: dict[str, Any] = {}
-    if file is not None:
-        values = load_yaml(DriftConfig, file).model_dump(exclude_unset=True)
-    stated = {
+    options = {
         "method": method,
         "segments": segments,
         "fiducials": None
@@ -129,7 +127,7 @@ def _settings(
         else tuple(parse_numbers(place, 2, "--fiducial") for place in fiducial),
         "axial": False if lateral_only else None,
     }
-    values |= {name: value for name, value in stated.items() if value is not None}
+    values = stated_settings(DriftConfig, file, options)
     settings: DriftConfig = parse_config(DriftConfig, values, "drift")
     if settings.fiducials and settings.method != "fiducials":
         raise ValueError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, say, show
+from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, say, show, stated_settings
 
 if TYPE_CHECKING:
     from napari_dilatedloc.config.filters import FilterConfig
@@ -75,13 +75,10 @@ def filter_rows(
 def _settings(file: Path | None, ranges: list[str], options: dict[str, Any]) -> FilterConfig:
     """Settings of the file, and over them what the command line says."""
     from napari_dilatedloc.analysis.expression import parse
-    from napari_dilatedloc.config import load_yaml, parse_config
+    from napari_dilatedloc.config import parse_config
     from napari_dilatedloc.config.filters import FilterConfig
 
-    values: dict[str, Any] = {}
-    if file is not None:
-        values = load_yaml(FilterConfig, file).model_dump(exclude_unset=True)
-    values |= {name: value for name, value in options.items() if value is not None}
+    values = stated_settings(FilterConfig, file, options)
     if ranges:
         values["ranges"] = {**values.get("ranges", {}), **dict(map(_range, ranges))}
     settings: FilterConfig = parse_config(FilterConfig, values, "filter")

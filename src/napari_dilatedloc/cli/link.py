@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, say, show
+from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, say, show, stated_settings
 
 if TYPE_CHECKING:
     from napari_dilatedloc.config.linking import LinkingConfig
@@ -73,13 +73,10 @@ def link(
 
 def _settings(file: Path | None, options: dict[str, Any]) -> LinkingConfig:
     """Settings of the file, and over them what the command line says."""
-    from napari_dilatedloc.config import load_yaml, parse_config
+    from napari_dilatedloc.config import parse_config
     from napari_dilatedloc.config.linking import LinkingConfig
 
-    values: dict[str, Any] = {}
-    if file is not None:
-        values = load_yaml(LinkingConfig, file).model_dump(exclude_unset=True)
-    values |= {name: value for name, value in options.items() if value is not None}
+    values = stated_settings(LinkingConfig, file, options)
     settings: LinkingConfig = parse_config(LinkingConfig, values, "link")
     return settings
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_dilatedloc.cli.batch import end_batch, pairs_of, run_batch
-from napari_dilatedloc.cli.common import Json, PixelSize, parse_numbers, progress_bar, show
+from napari_dilatedloc.cli.common import (
+    Json,
+    PixelSize,
+    parse_numbers,
+    progress_bar,
+    show,
+    stated_settings,
+)
 from napari_dilatedloc.cli.kept_run import (
     fill,
     fill_on_cluster,
@@ -156,12 +163,9 @@ def _settings(
     file: Path | None, frames: str | None, roi: str | None, options: dict[str, Any]
 ) -> LocalizeConfig:
     """Settings of the file, and over them what the command line says."""
-    from napari_dilatedloc.config import LocalizeConfig, load_yaml, parse_config
+    from napari_dilatedloc.config import LocalizeConfig, parse_config
 
-    values: dict[str, Any] = {}
-    if file is not None:
-        values = load_yaml(LocalizeConfig, file).model_dump(exclude_unset=True)
-    values |= {name: value for name, value in options.items() if value is not None}
+    values = stated_settings(LocalizeConfig, file, options)
     if frames is not None:
         values["frames"] = tuple(int(v) for v in parse_numbers(frames, 2, "--frames", ":"))
     if roi is not None:

@@ -23,6 +23,7 @@ from napari_dilatedloc.gui.export_job import export_job
 from napari_dilatedloc.gui.filter_box import FilterBox
 from napari_dilatedloc.gui.kept_runs import KeptRuns
 from napari_dilatedloc.gui.layers import POINTS_CAP
+from napari_dilatedloc.gui.measure_box import MeasureBox
 from napari_dilatedloc.gui.process_box import ProcessBox
 from napari_dilatedloc.gui.quality_box import QualityBox
 from napari_dilatedloc.gui.run import Run
@@ -88,6 +89,7 @@ class ResultsStep(QWidget):
         layout.addWidget(self.filter_step)
         layout.addWidget(self.process_step)
         layout.addWidget(self.quality_step)
+        layout.addWidget(self.measure_step)
         self.colour.activated.connect(self._on_colour)
         self.export_button.clicked.connect(self.export)
         self.points_button.clicked.connect(self.add_points)
@@ -129,6 +131,7 @@ class ResultsStep(QWidget):
         self._run, self._running, self._undo = run, running, undo
         self.filter.show_result(None if running else run.result)
         self.quality.show_result(None if running else run.result)
+        self.measure.show_result(None if running else run.result)
         self.process.show_drift(run.drift)
         self._on_filter_opened()
         self._on_sharp()
@@ -226,6 +229,9 @@ class ResultsStep(QWidget):
         self.quality = QualityBox()
         self.quality_step = StepBox("Quality", self.quality, opened=False)
         self.quality_step.header.setToolTip("How good the result is, and what is odd about it.")
+        self.measure = MeasureBox()
+        self.measure_step = StepBox("Profiles, regions", self.measure, opened=False)
+        self.measure_step.header.setToolTip("Measure lines and regions drawn in a Shapes layer.")
         self.open_button = QPushButton("Open…")
         self.open_menu = QMenu(self.open_button)
         self.open_menu.aboutToShow.connect(self._fill_open_menu)
@@ -239,7 +245,7 @@ class ResultsStep(QWidget):
         self.summary.setText(self._none() if self._run is None else self._run.summary())
         there = None if self._run is None else self._run.result
         self.colour_row.setVisible(there is not None)
-        for step in (self.filter_step, self.process_step, self.quality_step):
+        for step in (self.filter_step, self.process_step, self.quality_step, self.measure_step):
             step.setVisible(there is not None and not self._running)
         why, busy = self._trouble, _RUNNING if self._running else _WAITING if self._waiting else ""
         self.process.set_trouble(why or busy, no_undo=busy if self._undo else None)
