@@ -42,30 +42,6 @@ _UNDO_USE = "Shows the result before."
 class DriftPlot(ThemedPlot):
     """Drift over frames."""
 
-    @property
-    def drift(self) -> DriftConfig:
-        """How drift would be measured: what the fields say, and what has none as it was set."""
-        segments = self.segments.value()
-        return self._drift.replace(
-            method=self.method.currentData(), segments=max(2, segments) if segments else None
-        )
-
-    @property
-    def linking(self) -> LinkingConfig:
-        """How blinks would be merged."""
-        return self._linking.replace(dark_frames=self.dark.value())
-
-    def set_drift(self, config: DriftConfig) -> None:
-        """Show settings of drift."""
-        self._drift = config
-        self.method.setCurrentIndex(max(0, self.method.findData(config.method)))
-        self.segments.setValue(config.segments or 0)
-
-    def set_linking(self, config: LinkingConfig) -> None:
-        """Show settings of merging."""
-        self._linking = config
-        self.dark.setValue(config.dark_frames)
-
     def show_drift(self, found: DriftFound) -> None:
         """Draw it."""
         axis = self.clear(PLOT_HEIGHT)
@@ -131,6 +107,30 @@ class ProcessBox(QWidget):
         self.link_button.clicked.connect(self._on_link)
         self.undo_button.clicked.connect(self.undo_clicked)
         self.set_trouble("")
+
+    @property
+    def drift(self) -> DriftConfig:
+        """How drift would be measured: what the fields say, and what has none as it was set."""
+        segments = self.segments.value()
+        return self._drift.replace(
+            method=self.method.currentData(), segments=max(2, segments) if segments else None
+        )
+
+    @property
+    def linking(self) -> LinkingConfig:
+        """How blinks would be merged."""
+        return self._linking.replace(dark_frames=self.dark.value())
+
+    def set_drift(self, config: DriftConfig) -> None:
+        """Show settings of drift."""
+        self._drift = config
+        self.method.setCurrentIndex(max(0, self.method.findData(config.method)))
+        self.segments.setValue(config.segments or 0)
+
+    def set_linking(self, config: LinkingConfig) -> None:
+        """Show settings of merging."""
+        self._linking = config
+        self.dark.setValue(config.dark_frames)
 
     def show_drift(self, found: DriftFound | None) -> None:
         """Show what was taken off the result on show, and whether to trust it; None: nothing."""

@@ -52,6 +52,11 @@ class QualityBox(QWidget):
         self.picture = QLabel()
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.picture.setToolTip("All plots; 'Save report' writes them large.")
+        self.figures.setToolTip(
+            "FRC: finest structure that two halves of the frames agree on. NeNA: how far a "
+            "molecule jumps from one frame to the next; less than the true error for networks "
+            "that look at neighbouring frames, whose errors are alike there."
+        )
         for label in (self.figures, self.warnings):
             label.setWordWrap(True)
         set_tone(self.warnings, Tone.WARNING)
@@ -164,7 +169,7 @@ def said(found: Quality) -> str:
         f"{found.localizations:,} localizations, "
         f"{found.localizations / max(1, found.frames):.1f} a frame",
         f"resolution (FRC) {frc.resolution_nm:.0f} nm" if frc and frc.resolution_nm else "",
-        f"precision: {nena.sigma_nm:.1f} nm (NeNA)" if nena else "",
+        f"scatter between frames (NeNA) {nena.sigma_nm:.1f} nm" if nena else "",
     ]
     named = (("sigma_lateral_nm", "predicted precision"), ("sigma_z_nm", "in z"))
     known = [
