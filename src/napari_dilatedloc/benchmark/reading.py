@@ -31,13 +31,14 @@ class ReadBenchmark:
     Attributes
     ----------
     movies : tuple of (int, int)
-        (side in px, frames) of the uncompressed uint16 TIFF movies.
+        (side in px, frames) of the uncompressed uint16 TIFF movies; 0.8 GB each, so that starting
+        threads (a few ms) does not count.
     repeats : int
         Rounds of both readers, in turn; medians count.
     """
 
-    movies: tuple[tuple[int, int], ...] = ((128, 8000), (512, 1000), (2048, 64))
-    repeats: int = 5
+    movies: tuple[tuple[int, int], ...] = ((128, 24000), (512, 1500), (2048, 96))
+    repeats: int = 25
 
 
 def benchmark_read(sizes: ReadBenchmark | None = None) -> Iterator[BenchmarkRow]:

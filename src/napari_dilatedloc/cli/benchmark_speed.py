@@ -40,7 +40,7 @@ def benchmark_pipeline(
     follow_rows(run(sizes), count_rows(sizes), as_json)
 
 
-def benchmark_read(repeats: Repeats = 5, as_json: Json = False) -> None:
+def benchmark_read(repeats: Repeats = 25, as_json: Json = False) -> None:
     """The pipeline's reader beside a memory map of the same uncompressed TIFF."""
     from napari_dilatedloc.benchmark.reading import ReadBenchmark, count_rows
     from napari_dilatedloc.benchmark.reading import benchmark_read as run
