@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import typer
 
-from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, say, show, stated_settings
-
-if TYPE_CHECKING:
-    from napari_dilatedloc.config.clusters import ClusterConfig
+from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, say, settings_of, show
 
 
 def cluster(
@@ -43,10 +40,11 @@ def cluster(
     """Number the clusters of a table; rows in none get -1. Needs the extra 'sklearn'."""
     from napari_dilatedloc.analysis.clusters import cluster as find
     from napari_dilatedloc.analysis.clusters import write_clusters
+    from napari_dilatedloc.config.clusters import ClusterConfig
     from napari_dilatedloc.io.tables import read_table, table_files, write_table
 
     options = {"method": method, "radius_nm": radius_nm, "min_points": min_points}
-    settings = _settings(config, {**options, "z_weight": z_weight})
+    settings = settings_of(ClusterConfig, config, {**options, "z_weight": z_weight}, "cluster")
     check_writable(out)
     table_files(out)  # refuses a name that no format has
     if clusters_out is not None:
@@ -71,16 +69,6 @@ def cluster(
         f"{len(clusters)} clusters with {inside} of {len(table)} localizations (median "
         f"{typical:.0f} each), {len(table) - inside} are noise; {', '.join(names)}"
     )
-
-
-def _settings(file: Path | None, options: dict[str, Any]) -> ClusterConfig:
-    """Settings of the file, and over them what the command line says."""
-    from napari_dilatedloc.config import parse_config
-    from napari_dilatedloc.config.clusters import ClusterConfig
-
-    values = stated_settings(ClusterConfig, file, options)
-    settings: ClusterConfig = parse_config(ClusterConfig, values, "cluster")
-    return settings
 
 
 def register(app: typer.Typer) -> None:

@@ -97,6 +97,21 @@ def stated_settings(kind: Any, file: Path | None, options: dict[str, Any]) -> di
     return values | {name: value for name, value in options.items() if value is not None}
 
 
+def settings_of(kind: Any, file: Path | None, options: dict[str, Any], what: str) -> Any:
+    """Config of the given kind from a settings file and the command line, as `stated_settings`.
+
+    Parameters
+    ----------
+    kind, file, options
+        As there.
+    what : str
+        Name of the settings in the sentence about a wrong entry.
+    """
+    from napari_dilatedloc.config import parse_config
+
+    return parse_config(kind, stated_settings(kind, file, options), what)
+
+
 def check_writable(path: Path) -> None:
     """Refuse an output whose folder is not there before long work begins."""
     if not path.absolute().parent.is_dir():

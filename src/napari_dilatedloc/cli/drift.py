@@ -15,8 +15,8 @@ from napari_dilatedloc.cli.common import (
     check_writable,
     parse_numbers,
     say,
+    settings_of,
     show,
-    stated_settings,
 )
 from napari_dilatedloc.config.drift import DriftConfig, DriftMethod
 
@@ -117,8 +117,6 @@ def _settings(
     lateral_only: bool,
 ) -> DriftConfig:
     """Settings of the file, and over them what the command line says."""
-    from napari_dilatedloc.config import parse_config
-
     options = {
         "method": method,
         "segments": segments,
@@ -127,8 +125,7 @@ def _settings(
         else tuple(parse_numbers(place, 2, "--fiducial") for place in fiducial),
         "axial": False if lateral_only else None,
     }
-    values = stated_settings(DriftConfig, file, options)
-    settings: DriftConfig = parse_config(DriftConfig, values, "drift")
+    settings: DriftConfig = settings_of(DriftConfig, file, options, "drift")
     if settings.fiducials and settings.method != "fiducials":
         raise ValueError(
             f"positions of beads are for --method fiducials, got {settings.method}; add that"

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, say, show, stated_settings
-
-if TYPE_CHECKING:
-    from napari_dilatedloc.config.linking import LinkingConfig
+from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, say, settings_of, show
 
 
 def link(
@@ -49,11 +46,12 @@ def link(
     say how many rows became one, and where they end.
     """
     from napari_dilatedloc.analysis.linking import link as merge_blinks
+    from napari_dilatedloc.config.linking import LinkingConfig
     from napari_dilatedloc.io.tables import read_table, table_files, write_table
 
     options = {"distance_nm": distance_nm, "axial_nm": axial_nm, "sigmas": sigmas}
     options |= {"limit_nm": limit_nm, "dark_frames": dark_frames}
-    settings = _settings(config, options)
+    settings = settings_of(LinkingConfig, config, options, "link")
     check_writable(out)
     table_files(out)  # refuses a name that no format has
     found, info = read_table(source, pixel_size_nm=pixel_size_nm)
@@ -69,16 +67,6 @@ def link(
         f"{len(found)} localizations linked to {len(merged)} ({mean:.2f} frames each); "
         f"{', '.join(str(path) for path in paths)}"
     )
-
-
-def _settings(file: Path | None, options: dict[str, Any]) -> LinkingConfig:
-    """Settings of the file, and over them what the command line says."""
-    from napari_dilatedloc.config import parse_config
-    from napari_dilatedloc.config.linking import LinkingConfig
-
-    values = stated_settings(LinkingConfig, file, options)
-    settings: LinkingConfig = parse_config(LinkingConfig, values, "link")
-    return settings
 
 
 def register(app: typer.Typer) -> None:

@@ -191,6 +191,7 @@ class FilterForm(QWidget):
         self.radius.setDecimals(0)
         self.radius.setValue(50)
         self.radius.setSuffix(" nm")
+        self.radius.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)  # room for digits
         self.radius.setToolTip("How far around it they may lie, in x and y.")
         self.undo_button, self.clear_button = QPushButton("Undo"), QPushButton("Show all")
         self.set_ways_back(undo=False, clear=False)

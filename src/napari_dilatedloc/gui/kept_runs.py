@@ -252,7 +252,7 @@ def keeping(
         Handed on.
     """
     keeper: _Keeper | None = _Keeper(runs, movie, shape, size)
-    with closing(job(stop)) as items:  # type: ignore[type-var]
+    with closing(job(stop)) as items:
         try:
             for item in items:
                 trouble = _tried(keeper, item)

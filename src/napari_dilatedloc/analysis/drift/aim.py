@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_dilatedloc.analysis.drift.grid import Grid, Values
-from napari_dilatedloc.analysis.drift.segments import Positions, Segments, cut, to_frames
+from napari_dilatedloc.analysis.drift.segments import Positions, Segments, cut_by_rows, to_frames
 
 Array = NDArray[np.float64]
 
@@ -58,8 +58,7 @@ def aim(
     segments : int
         How many there were.
     """
-    wanted = segments or int(np.clip(len(positions.frame) // ENOUGH, 10, MOST_SEGMENTS))
-    parts = cut(positions.frame, wanted, FEWEST)
+    parts = cut_by_rows(positions.frame, segments, ENOUGH, MOST_SEGMENTS, FEWEST)
     found = np.zeros((len(parts), 3))
     steps = ((REACH, REACH, 0), (0, 0, REACH)) if positions.axial else ((REACH, REACH, 0),)
     drift = np.zeros((positions.n_frames, 3))

@@ -7,7 +7,7 @@ from importlib import import_module
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dilatedloc.analysis.drift.segments import Positions, cut, to_frames
+from napari_dilatedloc.analysis.drift.segments import Positions, cut_by_rows, to_frames
 
 Array = NDArray[np.float64]
 
@@ -54,8 +54,7 @@ def comet(
             "the method comet needs the package comet-smlm, which is not installed; run "
             "pip install 'napari-dilatedloc[comet]' or use aim"
         ) from error
-    wanted = segments or int(np.clip(len(positions.frame) // ENOUGH, 10, MOST_SEGMENTS))
-    parts = cut(positions.frame, wanted, FEWEST)
+    parts = cut_by_rows(positions.frame, segments, ENOUGH, MOST_SEGMENTS, FEWEST)
     found = package.comet_run_kd(
         np.column_stack([positions.nm, parts.of_rows()]),  # a table of its own: it writes into it
         segmentation_mode=PRE_SEGMENTED,

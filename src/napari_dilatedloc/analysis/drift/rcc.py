@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from napari_dilatedloc.analysis.drift.pairs import all_pairs, solve_pairs
-from napari_dilatedloc.analysis.drift.segments import Positions, Segments, cut, to_frames
+from napari_dilatedloc.analysis.drift.segments import Positions, Segments, cut_by_rows, to_frames
 
 Array = NDArray[np.float64]
 Spectrum = NDArray[np.complex64]
@@ -60,8 +60,7 @@ def rcc(
     segments : int
         How many there were.
     """
-    wanted = segments or int(np.clip(len(positions.frame) // ENOUGH, 10, MOST_SEGMENTS))
-    parts = cut(positions.frame, wanted, FEWEST)
+    parts = cut_by_rows(positions.frame, segments, ENOUGH, MOST_SEGMENTS, FEWEST)
     drift = np.zeros((positions.n_frames, 3))
     for _ in range(PASSES):
         shifts = _lateral(positions.moved(drift), parts, bin_nm, max_shift_nm)

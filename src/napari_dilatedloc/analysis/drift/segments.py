@@ -144,6 +144,21 @@ def cut(frame: Ints, segments: int, fewest: int) -> Segments:
     return Segments(bounds, time, (first, last))
 
 
+def cut_by_rows(frame: Ints, segments: int | None, enough: int, most: int, fewest: int) -> Segments:
+    """Cut as `cut` does, into parts of about `enough` localizations unless `segments` says more.
+
+    Parameters
+    ----------
+    frame, fewest
+        As there.
+    segments : int, optional
+        Parts to begin with; default: as many as have `enough` rows, 10 to `most`.
+    enough, most : int
+        Localizations that a part should have; parts there are at most.
+    """
+    return cut(frame, segments or int(np.clip(len(frame) // enough, 10, most)), fewest)
+
+
 def to_frames(values: Array, segments: Segments, n_frames: int) -> Array:
     """Values of every frame from those of segments, by a cubic spline.
 
