@@ -9,7 +9,7 @@ from napari_dilatedloc.cli.batch import pairs_of
 from napari_dilatedloc.io.movie import write_movie
 from napari_dilatedloc.io.tables import read_table
 
-MODEL = "astigmatism-gaussian"
+MODEL = "astigmatism"
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from napari_dilatedloc.network.checkpoint import load_model
 from napari_dilatedloc.psf.build import build_psf
 from napari_dilatedloc.simulation.simulator import simulate_movie
 
-MODEL = "astigmatism-gaussian"
+MODEL = "astigmatism"
 FRAMES, BLOCK = 48, 8
 
 # The real command in a process of its own, which keeps every block and dies after the third.

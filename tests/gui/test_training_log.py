@@ -16,7 +16,7 @@ Z = np.linspace(-500, 500, 5)
 def step(number, loss=1.0, **others):
     values = {"progress": number / 10_000, "seconds": 6.0 * number, "eta_s": 90.0, "losses": {}}
     if number:
-        values["losses"] = {"count": loss / 4, "position": 3 * loss / 4}
+        values["losses"] = {"count": loss / 4, "localization": 3 * loss / 4}
     return TrainingStep(step=number, learning_rate=1e-3, **(values | others))
 
 
@@ -43,16 +43,18 @@ def isolated(lateral, axial):
     )
 
 
-def test_the_loss_is_the_sum_and_stays_short():
+def test_the_loss_curves_stay_short():
     log = TrainingLog()
     for number in range(1, 5 * POINTS + 1):
         log.add(step(number, loss=float(number)))
-    minutes, loss = log.curve
+    minutes, loss = log.minutes, log.curves["total"]
     assert POINTS / 2 <= len(loss) < POINTS
     assert len(minutes) == len(loss)
     # each point is the mean of a block that ends at its time, so it lies half a block back
     block = round(minutes[0] / 0.1)
     np.testing.assert_allclose(loss, np.array(minutes) / 0.1 - (block - 1) / 2)
+    np.testing.assert_allclose(log.curves["localization"], 0.75 * np.array(loss))
+    np.testing.assert_allclose(log.curves["count"], 0.25 * np.array(loss))
     assert log.progress().endswith("1 min 30 s left")
     assert f"step {5 * POINTS:,}" in log.progress()
 
@@ -61,20 +63,22 @@ def test_a_loss_that_is_no_number_leaves_a_gap():
     log = TrainingLog()
     for loss in (1.0, math.nan, 3.0):
         log.add(step(1, loss=loss))
-    assert log.curve[1] == [1.0, 3.0]
+    assert log.curves["total"] == [1.0, 3.0]
 
 
 def test_accuracy_before_and_after():
     log = TrainingLog()
     assert log.accuracy() == ""
-    log.add(step(0, evaluation=evaluation(5, 5, 30), isolated=isolated(2.0, 3.0)))
+    began = {"evaluation": evaluation(5, 5, 30), "validation_loss": 3.0}
+    log.add(step(0, isolated=isolated(2.0, 3.0), **began))
     assert log.accuracy() == (
         "Accuracy before: Jaccard 0.50, lateral error 30 nm, axial error 30 nm; "
         "lone molecules: lateral 2.00, axial 3.00 × CRLB"
     )
     better, worse = evaluation(9, 1, 20), evaluation(8, 2, 25)
-    log.add(step(100, evaluation=better, isolated=isolated(1.1, 1.2), is_best=True))
-    log.add(step(200, evaluation=worse, isolated=isolated(1.4, 1.5)))
+    kept = {"evaluation": better, "validation_loss": 2.0, "is_best": True}
+    log.add(step(100, isolated=isolated(1.1, 1.2), **kept))
+    log.add(step(200, evaluation=worse, isolated=isolated(1.4, 1.5), validation_loss=2.1))
     assert log.best.step == 100  # the one that is kept, not the last
     assert log.gained
     assert log.accuracy() == (
@@ -85,8 +89,9 @@ def test_accuracy_before_and_after():
 
 def test_nothing_gained_is_noticed():
     log = TrainingLog()
-    log.add(step(0, evaluation=evaluation(9, 1, 20)))
-    log.add(step(100, evaluation=evaluation(5, 5, 30), is_best=True))
+    log.add(step(0, evaluation=evaluation(9, 1, 20), validation_loss=2.0))
+    worse = {"evaluation": evaluation(5, 5, 30), "validation_loss": 2.5}
+    log.add(step(100, is_best=True, **worse))
     assert not log.gained
     found_nothing = TrainingLog()
     found_nothing.add(step(100, evaluation=evaluation(0, 3, 0)))
@@ -107,8 +112,14 @@ def test_the_plots_show_the_log(qtbot):
     plots.draw(log)
     assert not plots.isHidden()
     loss, jaccard, errors = plots.figure.axes
-    np.testing.assert_allclose(loss.lines[0].get_ydata(), log.curve[1])
-    assert loss.lines[1].get_ydata()[[0, -1]] == pytest.approx([9.8, 7.0])  # over 2 on both sides
+    total, position, presence, count, _ = loss.lines
+    # means over 2 on both sides, from 9.8 down to 7.0, above the lowest of them
+    assert total.get_ydata()[[0, -1]] == pytest.approx([2.8, 0.0])
+    assert position.get_ydata()[[0, -1]] == pytest.approx([2.1, 0.0])
+    assert count.get_ydata()[[0, -1]] == pytest.approx([0.7, 0.0])
+    assert len(presence.get_ydata()) == 0  # not told by this training
+    said = [text.get_text() for text in loss.get_legend().get_texts()]
+    assert said == ["total 7.00", "count 1.75", "position 5.25"]
     np.testing.assert_allclose(jaccard.lines[0].get_ydata(), [0.5, 0.9])
     drawn = [line.get_ydata()[0] for line in errors.lines]
     np.testing.assert_allclose(drawn, [2.0, 3.0, 1.1, 1.2, 1.0])  # before, after, the bound

@@ -1,6 +1,6 @@
 import math
 import threading
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -198,11 +198,33 @@ def test_a_paused_run_can_be_stopped(out):
 
 
 def test_a_run_without_progress_ends_early(out, monkeypatch):
-    monkeypatch.setattr(trainer.Watch, "measure", lambda *_: (FLAT, NOTHING))
+    measured = trainer._Measured(FLAT, NOTHING, 1.0)
+    monkeypatch.setattr(trainer._Run, "_measure", lambda _: measured)
     steps = list(train(CONFIG.replace(steps=40, patience=3), PSF, out))
     assert steps[-2].step == 8  # best at 2, then three validations without a better one
     assert "ends early" in steps[-2].note
     assert [s.step for s in steps if s.is_best] == [2]
+
+
+def test_the_weights_with_the_lowest_loss_on_fixed_batches_are_kept(out, monkeypatch):
+    told = iter([3.0, 1.0, 2.0])
+    measure = trainer._Run._measure
+    monkeypatch.setattr(
+        trainer._Run, "_measure", lambda run: replace(measure(run), loss=next(told))
+    )
+    steps = list(train(CONFIG.replace(steps=6, validate_every=2), PSF, out))
+    checks = [s for s in steps if s.evaluation is not None]
+    assert [(s.step, s.is_best) for s in checks] == [(2, True), (4, True), (6, False)]
+    assert [s.validation_loss for s in checks] == [3.0, 1.0, 2.0]
+    assert load_model(out).info.steps == 4
+
+
+def test_the_validation_loss_is_that_of_fresh_data(out):
+    """A network that has learned nothing has a loss that falls with the first steps."""
+    steps = list(train(CONFIG.replace(steps=30, validate_every=15, average=0.5), PSF, out))
+    first, last = (s.validation_loss for s in steps if s.evaluation is not None)
+    assert last < first
+    assert all(math.isnan(s.validation_loss) for s in steps if s.evaluation is None)
 
 
 def test_a_diverged_run_goes_back_and_on_at_half_the_rate(out, monkeypatch):

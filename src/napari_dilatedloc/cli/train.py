@@ -153,7 +153,7 @@ def _stop_on_interrupt() -> Iterator[Event]:
 
 def _follow(steps: Iterator[TrainingStep]) -> None:
     """Show progress, validations and what happens besides."""
-    before = best = -math.inf
+    before = best = math.inf
     with progress_bar() as bar:
         task = bar.add_task("training", total=1000, note="")
         for step in steps:
@@ -162,12 +162,11 @@ def _follow(steps: Iterator[TrainingStep]) -> None:
                 bar.console.print(step.note, highlight=False)
             if step.evaluation is not None:
                 bar.console.print(f"step {step.step}: {_accuracy(step)}", highlight=False)
-                efficiency = step.evaluation.efficiency_3d
                 if step.step == 0:
-                    before = efficiency
+                    before = step.validation_loss
                 elif step.is_best:
-                    best = efficiency
-    if -math.inf < best <= before:
+                    best = step.validation_loss
+    if before <= best < math.inf:
         say("no better than the weights it began with: train longer, or use those")
 
 

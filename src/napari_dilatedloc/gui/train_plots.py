@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtWidgets import QWidget
 
 from napari_dilatedloc.gui.plot_theme import ThemedPlot
-from napari_dilatedloc.gui.training_log import Check, TrainingLog
+from napari_dilatedloc.gui.training_log import TOTAL, Check, TrainingLog
 
 HEIGHT = 300
 MOST_RATIO = 5.0
@@ -18,6 +18,14 @@ LEAST_SPAN = 0.05
 SMOOTHED = 0.05
 """Part of the loss curve that its mean runs over."""
 COLOURS = {"lateral": "tab:blue", "axial": "tab:red"}
+TERMS = {
+    TOTAL: ("total", "tab:blue"),
+    "localization": ("position", "tab:orange"),
+    "cross_entropy": ("presence", "tab:purple"),
+    "count": ("count", "tab:green"),
+    "background": ("background", "tab:gray"),
+}
+"""Word and colour of each loss term (`training.loss.loss_terms`)."""
 MARGINS = {"left": 0.1, "right": 0.98, "bottom": 0.13, "top": 0.93, "wspace": 0.32, "hspace": 0.6}
 
 
@@ -28,7 +36,10 @@ class TrainPlots(ThemedPlot):
         super().__init__(parent)
         self._lines: dict[str, Any] = {}
         self.setToolTip(
-            "Loss: what the training lowers. Jaccard: share of found among found, missed and "
+            "Loss: what the training lowers, and the terms that it is the sum of, each above the "
+            "lowest that it reached; the figures are the latest means. Position: photons, x, y, z "
+            "and their error bars. Presence: a molecule in a pixel or none. Count: molecules in a "
+            "frame. Jaccard: share of found among found, missed and "
             "false ones. Error / CRLB: errors of molecules far from others relative to the "
             "smallest that any method can reach (1), over z."
         )
@@ -50,12 +61,13 @@ class TrainPlots(ThemedPlot):
         loss, jaccard, errors = (
             self.figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, :])
         )
-        _style(loss, "Loss", "minutes")
+        _style(loss, "Loss above its lowest", "minutes")
         _style(jaccard, "Jaccard", "minutes")
         _style(errors, "Error / CRLB", "z (nm)")
         self._lines = {
-            "loss": loss.plot([], [], color="tab:blue", linewidth=0.7, alpha=0.45)[0],
-            "mean loss": loss.plot([], [], color="tab:blue", linewidth=1.5)[0],
+            name: loss.plot([], [], color=colour, linewidth=1.2)[0]
+            for name, (_, colour) in TERMS.items()
+        } | {
             "jaccard": jaccard.plot([], [], "o-", color="tab:green", markersize=3, linewidth=1)[0],
         }
         for when, style in (("before", "--"), ("best", "-")):
@@ -66,14 +78,18 @@ class TrainPlots(ThemedPlot):
         _add_legend(errors, [self._lines[f"{name} best"] for name in COLOURS])
 
     def _draw_loss(self, axis: Any, log: TrainingLog) -> None:
-        minutes, loss = log.curve
-        self._lines["loss"].set_data(minutes, loss)
-        self._lines["mean loss"].set_data(minutes, running_mean(loss))
-        if loss:
+        """Running means above the lowest of them, so that terms of any size can be compared."""
+        minutes, highest = log.minutes, 1e-3
+        means = {name: running_mean(losses) for name, losses in log.curves.items()}
+        for name, mean in means.items():
+            line = self._lines[name]
+            line.set_data(minutes, mean - mean.min())
+            line.set_label(f"{TERMS[name][0]} {mean[-1]:.2f}")
             # the first steps would hide all that follows
-            low, high = np.percentile(loss, [0, 98])
-            room = 0.05 * (high - low) + 1e-3
-            axis.set_ylim(low - room, high + room)
+            highest = max(highest, float(np.percentile(mean - mean.min(), 98)))
+        axis.set_ylim(-0.05 * highest, 1.05 * highest)
+        if means:
+            _add_loss_legend(axis, [self._lines[name] for name in means])
         _whole_run(axis, log)
 
     def _draw_jaccard(self, axis: Any, log: TrainingLog) -> None:
@@ -127,6 +143,10 @@ def _whole_run(axis: Any, log: TrainingLog) -> None:
     if log.last is not None and log.last.progress > 0:
         total = (log.last.seconds + log.last.eta_s) / 60
         axis.set_xlim(-0.03 * total, 1.03 * total)
+
+
+def _add_loss_legend(axis: Any, lines: list[Any]) -> None:
+    axis.legend(handles=lines, fontsize=7, frameon=False, handlelength=1, loc="upper right")
 
 
 def _add_legend(axis: Any, lines: list[Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from napari_dilatedloc.training.step import TrainingStep
 
 POINTS = 400
-"""Most points of the loss curve; then neighbours are averaged."""
+"""Most points of the loss curves; then neighbours are averaged."""
+TOTAL = "total"
+
+LossPoint = tuple[float, dict[str, float]]
+"""Minutes and loss terms by name."""
 
 
 @dataclass(frozen=True)
@@ -32,33 +36,44 @@ class Check:
         On simulated movies.
     isolated : IsolatedAccuracy or None
         Isolated molecules, per z.
+    loss : float
+        Mean loss on fixed batches.
     is_best : bool
-        Whether this model was the best so far, and kept.
+        Whether that was the lowest so far, and the model kept.
     """
 
     step: int
     minutes: float
     evaluation: Evaluation
     isolated: IsolatedAccuracy | None
+    loss: float
     is_best: bool
 
 
 class TrainingLog:
-    """Loss curve and checks of one run."""
+    """Loss curves and checks of one run."""
 
     def __init__(self) -> None:
         self.checks: list[Check] = []
         self.last: TrainingStep | None = None
         self.notes: list[str] = []
-        self._minutes: list[float] = []
-        self._loss: list[float] = []
+        self._points: list[LossPoint] = []
         self._block = 1  # steps that one point stands for
-        self._open: list[tuple[float, float]] = []
+        self._open: list[LossPoint] = []
 
     @property
-    def curve(self) -> tuple[list[float], list[float]]:
-        """Minutes and total loss, at most `POINTS` of them."""
-        return self._minutes, self._loss
+    def minutes(self) -> list[float]:
+        """Times of the loss curves."""
+        return [minutes for minutes, _ in self._points]
+
+    @property
+    def curves(self) -> dict[str, list[float]]:
+        """Total loss and each of its terms at the `minutes`, at most `POINTS` of them."""
+        if not self._points:
+            return {}
+        rows = [losses for _, losses in self._points]
+        total = {TOTAL: [sum(losses.values()) for losses in rows]}
+        return total | {name: [losses[name] for losses in rows] for name in rows[0]}
 
     @property
     def before(self) -> Check | None:
@@ -77,8 +92,7 @@ class TrainingLog:
         """Whether the model kept is better than the weights it began with."""
         if self.before is None or self.best is None:
             return self.best is not None
-        before, after = self.before.evaluation, self.best.evaluation
-        return not after.efficiency_3d <= before.efficiency_3d
+        return self.best.loss < self.before.loss
 
     @property
     def finishing(self) -> bool:
@@ -90,10 +104,10 @@ class TrainingLog:
         self.last = step
         minutes = step.seconds / 60
         if step.losses:
-            self._add_loss(minutes, sum(step.losses.values()))
+            self._add_losses(minutes, step.losses)
         if step.evaluation is not None:
-            found = Check(step.step, minutes, step.evaluation, step.isolated, step.is_best)
-            self.checks.append(found)
+            said = (step.evaluation, step.isolated, step.validation_loss, step.is_best)
+            self.checks.append(Check(step.step, minutes, *said))
         if step.note:
             self.notes.append(step.note)
 
@@ -103,9 +117,10 @@ class TrainingLog:
             return ""
         if self.finishing:
             return "The new model is calibrated and tested…"
-        if not self._loss and not self._open:
+        known = self._points or self._open
+        if not known:
             return "Accuracy of the weights it starts from is measured."
-        loss = self._loss[-1] if self._loss else self._open[-1][1]
+        loss = sum(known[-1][1].values())
         return f"step {self.last.step:,} · loss {loss:.2f} · {duration(self.last.eta_s)} left"
 
     def accuracy(self, *, ended: bool = True) -> str:
@@ -127,20 +142,26 @@ class TrainingLog:
         when = f" before → {after}" if len(checks) == 2 else " before" if self.before else ""
         return f"Accuracy{when}: {said}"
 
-    def _add_loss(self, minutes: float, loss: float) -> None:
-        if not math.isfinite(loss):
+    def _add_losses(self, minutes: float, losses: dict[str, float]) -> None:
+        if not all(math.isfinite(loss) for loss in losses.values()):
             return
-        self._open.append((minutes, loss))
+        self._open.append((minutes, losses))
         if len(self._open) < self._block:
             return
-        self._minutes.append(self._open[-1][0])
-        self._loss.append(sum(value for _, value in self._open) / len(self._open))
+        self._points.append(_mean(self._open))
         self._open = []
-        if len(self._loss) >= POINTS:
-            self._minutes = self._minutes[1::2]
-            pairs = zip(self._loss[::2], self._loss[1::2], strict=True)
-            self._loss = [(a + b) / 2 for a, b in pairs]
+        if len(self._points) >= POINTS:
+            pairs = zip(self._points[::2], self._points[1::2], strict=True)
+            self._points = [_mean(pair) for pair in pairs]
             self._block *= 2
+
+
+def _mean(points: Sequence[LossPoint]) -> LossPoint:
+    """Means of the terms, at the time of the last point."""
+    minutes, names = points[-1][0], points[0][1]
+    return minutes, {
+        name: sum(losses[name] for _, losses in points) / len(points) for name in names
+    }
 
 
 def _arrows(values: Iterable[float]) -> str:

@@ -45,7 +45,7 @@ class TrainingState:
     seconds, cpu_seconds : float
         Wall and CPU time spent so far, over all resumes.
     best : float
-        Best validation score so far (3-D efficiency, %).
+        Lowest validation loss so far.
     rate_factor : float
         On the learning rate; halved whenever the run diverged.
     stale : int
@@ -60,7 +60,7 @@ class TrainingState:
     step: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    best: float = float("-inf")
+    best: float = float("inf")
     rate_factor: float = 1.0
     stale: int = 0
 

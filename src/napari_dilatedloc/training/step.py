@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from napari_dilatedloc.evaluation import Evaluation
@@ -29,8 +30,10 @@ class TrainingStep:
         Accuracy on the fixed validation set, at the steps that validate.
     isolated : IsolatedAccuracy, optional
         Errors of isolated molecules beside the bound, per z, at the steps that validate.
+    validation_loss : float
+        Mean loss on fixed batches at the steps that validate, else NaN; less is better.
     is_best : bool
-        Whether this evaluation is the best so far (the model file was written).
+        Whether that loss is the lowest so far (the model file was written).
     note : str
         What happened besides, in a sentence: a divergence, an early end.
     final : ModelAccuracy, optional
@@ -45,6 +48,7 @@ class TrainingStep:
     losses: dict[str, float]
     evaluation: Evaluation | None = None
     isolated: IsolatedAccuracy | None = None
+    validation_loss: float = math.nan
     is_best: bool = False
     note: str = ""
     final: ModelAccuracy | None = None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import threading
 import time
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_dilatedloc import __version__
 from napari_dilatedloc.camera import build_camera
@@ -49,6 +50,8 @@ from napari_dilatedloc.training.watch import Watch
 logger = logging.getLogger(__name__)
 
 MAX_ROLLBACKS = 5
+FIXED_SEED, FIXED_BATCHES = 20241005, 24
+"""Of the batches whose loss says which weights are kept."""
 
 
 class _Stopped(Exception):
@@ -71,11 +74,11 @@ def train(
 ) -> Generator[TrainingStep, None, None]:
     """Train a network on simulated movies.
 
-    Writes the model file `out` at every best validation and the state beside it, so that a run
-    that was killed goes on from the last validation with `resume`, and one that was stopped or
-    closed from its last step. A run that diverges goes back to its last validation and on with
-    half the learning rate. A run that comes to its end calibrates the best model and tests it
-    (`finish.finish_model`); one that is stopped does not.
+    Writes the model file `out` whenever the loss on fixed batches is the lowest so far, and the
+    state beside it at every validation, so that a run that was killed goes on from the last one
+    with `resume`, and one that was stopped or closed from its last step. A run that diverges goes
+    back to its last validation and on with half the learning rate. A run that comes to its end
+    calibrates the best model and tests it (`finish.finish_model`); one that is stopped does not.
 
     Parameters
     ----------
@@ -148,6 +151,15 @@ def _check_path(out: Path) -> None:
         raise FileNotFoundError(f"cannot write {out}: no folder {out.absolute().parent}; create it")
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """Accuracy of the averaged weights, and their mean loss on the fixed batches."""
+
+    evaluation: Evaluation
+    isolated: IsolatedAccuracy
+    loss: float
+
+
 class _Run:
     """The parts of a run and how they move together."""
 
@@ -214,8 +226,7 @@ class _Run:
 
     def look(self) -> TrainingStep:
         """Accuracy of the weights a fine-tuning starts from."""
-        evaluation, isolated = self._measure()
-        return self._report({}, evaluation=evaluation, isolated=isolated)
+        return self._report({}, self._measure())
 
     def advance(self, batch: TrainingBatch) -> TrainingStep:
         """One optimizer step, with validation and checkpoint when due."""
@@ -228,11 +239,11 @@ class _Run:
         due = self.state.step % self.config.validate_every == 0
         if diverged or not (due or self.progress() >= 1):
             return self._report(losses, note=note)
-        evaluation, isolated = self._measure()
-        is_best = self._keep(evaluation, isolated)
+        measured = self._measure()
+        is_best = self._keep(measured)
         if self.exhausted():
             note = f"no better validation in {self.state.stale} of them: the run ends early"
-        return self._report(losses, evaluation, isolated, is_best=is_best, note=note)
+        return self._report(losses, measured, is_best=is_best, note=note)
 
     def finish(self, stop: threading.Event) -> TrainingStep:
         """Calibrate and test the kept model; leaves it as it is if asked to stop meanwhile."""
@@ -256,8 +267,7 @@ class _Run:
     def _report(
         self,
         losses: dict[str, float],
-        evaluation: Evaluation | None = None,
-        isolated: IsolatedAccuracy | None = None,
+        measured: _Measured | None = None,
         *,
         is_best: bool = False,
         note: str = "",
@@ -270,8 +280,9 @@ class _Run:
             eta_s=state.seconds * (1 - progress) / max(progress, 1e-9),
             learning_rate=self._rate(),
             losses=losses,
-            evaluation=evaluation,
-            isolated=isolated,
+            evaluation=measured.evaluation if measured else None,
+            isolated=measured.isolated if measured else None,
+            validation_loss=measured.loss if measured else math.nan,
             is_best=is_best,
             note=note,
         )
@@ -285,7 +296,7 @@ class _Run:
         return rate * self.state.rate_factor
 
     def _optimize(self, batch: TrainingBatch) -> tuple[dict[str, float], bool]:
-        terms = self._losses(batch)
+        terms = self._losses(self.state.network, batch)
         loss, network = torch.stack(list(terms.values())).sum(), self.state.network
         network.zero_grad(set_to_none=True)
         loss.backward()
@@ -301,14 +312,14 @@ class _Run:
         losses = {name: float(value.detach()) for name, value in terms.items()}
         return losses, self.guard.diverged(sum(losses.values()), finite)
 
-    def _losses(self, batch: TrainingBatch) -> dict[str, Tensor]:
+    def _losses(self, network: nn.Module, batch: TrainingBatch) -> dict[str, Tensor]:
         config, scaling = self.config, self.state.scaling
         wants = config.precision == "bfloat16" or (
             config.precision == "auto" and fast_bfloat16(self.device)
         )
         with autocast_for(self.device, "bfloat16" if wants else "float32"):
-            raw = self.state.network(batch.frames.to(self.device)).flatten(0, 1)
-        prediction = activate(raw, as_network(self.state.network).channels, scaling)
+            raw = network(batch.frames.to(self.device)).flatten(0, 1)
+        prediction = activate(raw, as_network(network).channels, scaling)
         return loss_terms(prediction, batch.targets.to(self.device), scaling.bg_scale)
 
     def _roll_back(self) -> str:
@@ -328,21 +339,30 @@ class _Run:
         logger.warning(note)
         return note
 
-    def _measure(self) -> tuple[Evaluation, IsolatedAccuracy]:
+    @functools.cached_property
+    def fixed(self) -> list[TrainingBatch]:
+        """Batches whose loss is compared; chance moves it less than scores of a few frames."""
+        generator = torch.Generator().manual_seed(FIXED_SEED)
+        return [self.maker.draw(generator) for _ in range(FIXED_BATCHES)]
+
+    def _measure(self) -> _Measured:
         wall, cpu = time.perf_counter(), time.process_time()
-        measured = self.watch.measure(self.state.average, self.state.scaling)
+        average = self.state.average
+        with torch.inference_mode():
+            terms = [self._losses(average, batch) for batch in self.fixed]
+        loss = sum(float(value) for one in terms for value in one.values()) / len(terms)
+        measured = _Measured(*self.watch.measure(average, self.state.scaling), loss)
         self._clock(wall, cpu)
         return measured
 
-    def _keep(self, evaluation: Evaluation, isolated: IsolatedAccuracy) -> bool:
+    def _keep(self, measured: _Measured) -> bool:
         """Write model and checkpoint; whether the model is the best so far."""
-        score = evaluation.efficiency_3d
-        is_best = math.isfinite(score) and score > self.state.best
+        is_best = measured.loss < self.state.best
         self.state.stale = 0 if is_best else self.state.stale + 1
         if is_best:
-            self.state.best = score
+            self.state.best = measured.loss
         if is_best or not self.out.exists():
-            info = self._info(evaluation, isolated)
+            info = self._info(measured.evaluation, measured.isolated)
             save_model(self.out, self.state.average, info, self.psf.tensors())
         self.save()
         self.snapshot = to_tensors(self.state)
