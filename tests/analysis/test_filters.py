@@ -4,7 +4,7 @@ import pytest
 from napari_dilatedloc.analysis.density import has_neighbours
 from napari_dilatedloc.analysis.duplicates import not_duplicated
 from napari_dilatedloc.analysis.filters import filter_mask, filter_table
-from napari_dilatedloc.analysis.quantities import quantity, quantity_names
+from napari_dilatedloc.analysis.quantities import positions_nm, quantity, quantity_names
 from napari_dilatedloc.config import ConfigError, load_yaml, parse_config, save_yaml
 from napari_dilatedloc.config.filters import FilterConfig
 from napari_dilatedloc.table import Localizations, TableInfo
@@ -96,18 +96,18 @@ def test_neighbours_are_those_of_loops(z_weight, least):
     places = zyx_nm(table) * [z_weight, 1, 1]
     apart = np.linalg.norm(places[:, None] - places[None], axis=2)
     expected = (apart <= 150).sum(axis=1) - 1 >= least
-    found = has_neighbours(table, 120.0, min_neighbours=least, radius_nm=150, z_weight=z_weight)
+    found = has_neighbours(positions_nm(table, 120.0, z_weight), least, 150)
     assert 0 < expected.sum() < len(table)
     np.testing.assert_array_equal(found, expected)
 
 
 def test_neighbours_of_rows_without_a_place():
     table = Localizations.from_columns(frame=[0, 5, 9], x=[1.0, 1.1, np.nan], y=[1.0, 1.0, 1.0])
-    found = has_neighbours(table, 120.0, min_neighbours=1, radius_nm=20)
+    found = has_neighbours(positions_nm(table, 120.0), 1, 20)
     assert found.tolist() == [True, True, False]
     with pytest.raises(ValueError, match="has no z, but z_weight is 1; set it to 0"):
-        has_neighbours(table, 120.0, min_neighbours=1, radius_nm=20, z_weight=1.0)
-    assert not has_neighbours(table[:0], 120.0, min_neighbours=1, radius_nm=20).any()
+        positions_nm(table, 120.0, z_weight=1.0)
+    assert not has_neighbours(positions_nm(table[:0], 120.0), 1, 20).any()
 
 
 def without_duplicates(table, distance_nm, axial_nm=np.inf):

@@ -2,13 +2,18 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from napari_dilatedloc.analysis.linking import blinks, link
+from napari_dilatedloc.analysis import linking
+from napari_dilatedloc.analysis.linking import link
 from napari_dilatedloc.config import load_yaml, save_yaml
 from napari_dilatedloc.config.linking import LinkingConfig
 from napari_dilatedloc.table import Localizations, TableInfo
 
 PIXEL = 100.0
 INFO = TableInfo(PIXEL, (256, 256), 1000)
+
+
+def blinks(table, pixel_size_nm, config):
+    return linking.blinks(lambda: [table], pixel_size_nm, config)[1]
 
 
 def blinking(molecules, frames, size_px, *, mean_on=5.0, dark=0.0, seed=0, sigma=(5.0, 15.0)):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
+from napari_dilatedloc.analysis.parts import Placed
 from napari_dilatedloc.analysis.quantities import positions_nm
 from napari_dilatedloc.config.clusters import ClusterConfig
 from napari_dilatedloc.files import replacing
@@ -77,15 +78,29 @@ def cluster(
     ValueError
         If scikit-learn is not installed, or z is to count and the table has none.
     """
-    labels = cluster_labels(table, info.pixel_size_nm, config)
-    found = measure_clusters(table, labels, info.pixel_size_nm, with_z=config.z_weight > 0)
-    labelled = table.replace(extra={**table.extra, "cluster": labels})
-    return labelled, info.after("cluster", config.settings(), len(table)), found
+    labels, found = find_clusters(table, info.pixel_size_nm, config)
+    (table,) = labelled([table], labels)
+    return table, info.after("cluster", config.settings(), len(table)), found
 
 
-def cluster_labels(
-    table: Localizations, pixel_size_nm: float, config: ClusterConfig
-) -> NDArray[np.int32]:
+def find_clusters(
+    table: Placed, pixel_size_nm: float, config: ClusterConfig
+) -> tuple[NDArray[np.int32], list[Cluster]]:
+    """Number of the cluster of each row, (N,), and the clusters, as `cluster` does."""
+    labels = cluster_labels(table, pixel_size_nm, config)
+    return labels, measure_clusters(table, labels, pixel_size_nm, with_z=config.z_weight > 0)
+
+
+def labelled(parts: Iterable[Localizations], labels: NDArray[np.int32]) -> Iterator[Localizations]:
+    """The parts of a table with the numbers of all its rows (N,) as an extra column `cluster`."""
+    start = 0
+    for part in parts:
+        own = labels[start : start + len(part)]
+        yield part.replace(extra={**part.extra, "cluster": own})
+        start += len(part)
+
+
+def cluster_labels(table: Placed, pixel_size_nm: float, config: ClusterConfig) -> NDArray[np.int32]:
     """Number of the cluster of each row, (N,), -1 for noise and for rows without a place."""
     methods = _scikit_learn()
     places = positions_nm(table, pixel_size_nm, config.z_weight)
@@ -113,7 +128,7 @@ def _scikit_learn() -> Any:
 
 
 def measure_clusters(
-    table: Localizations, labels: NDArray[np.int32], pixel_size_nm: float, *, with_z: bool
+    table: Placed, labels: NDArray[np.int32], pixel_size_nm: float, *, with_z: bool
 ) -> list[Cluster]:
     """Size, place and density of each cluster.
 
@@ -126,12 +141,13 @@ def measure_clusters(
     with_z : bool
         Whether z belongs to the radius of gyration, and a volume is asked for.
     """
-    z = table.z_nm.astype(np.float64)
-    places = np.concatenate([z[:, None], positions_nm(table, pixel_size_nm)], axis=1)  # z, y, x
     rows = np.flatnonzero(labels >= 0)
     rows = rows[np.argsort(labels[rows], kind="stable")]
+    inside = table[rows]
+    z = inside.z_nm.astype(np.float64)
+    places = np.concatenate([z[:, None], positions_nm(inside, pixel_size_nm)], axis=1)  # z, y, x
     numbers, starts = np.unique(labels[rows], return_index=True)
-    groups = np.split(places[rows], starts[1:]) if len(numbers) else []
+    groups = np.split(places, starts[1:]) if len(numbers) else []
     return [_measure(int(number), zyx, with_z) for number, zyx in zip(numbers, groups, strict=True)]
 
 

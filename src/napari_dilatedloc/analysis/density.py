@@ -8,45 +8,29 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from napari_dilatedloc.analysis.quantities import positions_nm
-from napari_dilatedloc.table import Localizations
-
 CHUNK_ROWS = 2**17
 """Rows whose neighbours are looked up at a time: bounds memory."""
 
 
 def has_neighbours(
-    table: Localizations,
-    pixel_size_nm: float,
-    *,
-    min_neighbours: int,
-    radius_nm: float,
-    z_weight: float = 0.0,
+    places: NDArray[np.float64], min_neighbours: int, radius_nm: float
 ) -> NDArray[np.bool_]:
     """Rows with at least so many others within a radius, over all frames.
 
     Parameters
     ----------
-    table, pixel_size_nm
-        Rows; camera pixel, nm.
+    places : ndarray (N, 2) or (N, 3)
+        What `quantities.positions_nm` gives.
     min_neighbours : int
         Fewest neighbours, the row itself not counted.
     radius_nm : float
         Radius, nm.
-    z_weight : float
-        How z counts in distances: 0 not at all, 1 as x and y.
 
     Returns
     -------
     ndarray of bool (N,)
         False also for rows without a place (NaN).
-
-    Raises
-    ------
-    ValueError
-        If z is to count and the table has none.
     """
-    places = positions_nm(table, pixel_size_nm, z_weight)
     kept = np.zeros(len(places), dtype=bool)
     known = np.flatnonzero(np.isfinite(places).all(axis=1))
     if len(known) <= min_neighbours:
@@ -75,7 +59,9 @@ def _in_full_cell(
     In dense parts, where searches are slow, this decides about nearly all rows.
     """
     side = radius / np.sqrt(places.shape[1]) * (1 - 1e-9)
-    cells = np.floor((places - places.min(axis=0)) / side)
+    cells = places - places.min(axis=0)
+    cells /= side
+    np.floor(cells, out=cells)
     extent = cells.max(axis=0) + 1
     if float(np.prod(extent)) > 2.0**62:
         return np.zeros(len(places), dtype=bool)

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from napari_dilatedloc.analysis.density import has_neighbours
 from napari_dilatedloc.analysis.duplicates import not_duplicated
 from napari_dilatedloc.analysis.expression import parse
-from napari_dilatedloc.analysis.quantities import quantity
+from napari_dilatedloc.analysis.parts import (
+    Parts,
+    Places,
+    chosen,
+    in_frame_order,
+    whole,
+    whole_frames,
+)
+from napari_dilatedloc.analysis.quantities import positions_nm, quantity
 from napari_dilatedloc.config.filters import FilterConfig, OpenRange
 from napari_dilatedloc.table import Localizations, TableInfo
 
@@ -56,6 +64,38 @@ def filter_mask(table: Localizations, info: TableInfo, config: FilterConfig) -> 
         One sentence: an expression that cannot be read, a column that is not there, an edge
         without a known size of the movie.
     """
+    return mask_of_parts(lambda: [table], info, config)
+
+
+def mask_of_parts(parts: Parts, info: TableInfo, config: FilterConfig) -> Mask:
+    """`filter_mask` of a table that is not in memory: only the mask is.
+
+    `parts.chosen` gives the rows. Duplicates are searched in one part after the other if the table
+    is in frame order, else in all of it at once; neighbours need the places of all rows.
+
+    Parameters
+    ----------
+    parts : Parts
+        The table.
+    info, config
+        As there.
+    """
+    pixel = info.pixel_size_nm
+    mask = np.concatenate([_each_by_itself(part, info, config) for part in parts()])
+    if config.duplicates_nm is not None:
+        left = chosen(parts(), mask)
+        in_order = in_frame_order(chosen(parts(), mask))
+        frames = whole_frames(left) if in_order else [whole(left)]
+        kept = [not_duplicated(part, pixel, config.duplicates_nm) for part in frames]
+        mask[mask] = np.concatenate(kept)
+    if config.min_neighbours is not None and config.radius_nm is not None:
+        places = positions_nm(Places.of(chosen(parts(), mask)), pixel, config.z_weight)
+        mask[mask] = has_neighbours(places, config.min_neighbours, config.radius_nm)
+    return mask
+
+
+def _each_by_itself(table: Localizations, info: TableInfo, config: FilterConfig) -> Mask:
+    """Rows that fulfil what is asked of a row alone, bool (N,)."""
     pixel = info.pixel_size_nm
     mask = np.ones(len(table), dtype=bool)
     if config.where is not None:
@@ -64,18 +104,6 @@ def filter_mask(table: Localizations, info: TableInfo, config: FilterConfig) -> 
         mask &= within(quantity(table, name, pixel), limits)
     if config.edge_px is not None:
         mask &= off_edge(table, info, config.edge_px)
-    if config.duplicates_nm is not None:
-        rows = np.flatnonzero(mask)
-        mask[rows] = not_duplicated(table[rows], pixel, config.duplicates_nm)
-    if config.min_neighbours is not None and config.radius_nm is not None:
-        rows = np.flatnonzero(mask)
-        mask[rows] = has_neighbours(
-            table[rows],
-            pixel,
-            min_neighbours=config.min_neighbours,
-            radius_nm=config.radius_nm,
-            z_weight=config.z_weight,
-        )
     return mask
 
 

@@ -8,18 +8,22 @@ the closest one is taken first, then the closest of what is left.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_dilatedloc.analysis.merging import SMALLEST_SIGMA_NM, merge
+from napari_dilatedloc.analysis.merging import SMALLEST_SIGMA_NM, last_frames, merge_parts
 from napari_dilatedloc.analysis.pairs import FrameGrid, closest_first, joined
+from napari_dilatedloc.analysis.parts import Parts, in_frame_order, whole, whole_frames
 from napari_dilatedloc.config.linking import LinkingConfig
-from napari_dilatedloc.table import Localizations, TableInfo
+from napari_dilatedloc.table import Ints, Localizations, TableInfo
 
 Rows = NDArray[np.intp]
+Numbers = NDArray[np.int32]
+Ints64 = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Floats64 = NDArray[np.float64]
 
 
@@ -52,94 +56,141 @@ def link(
         If no distance is given and the table has no precision.
     """
     config = config or LinkingConfig()
-    table = table.sorted_by_frame()
-    merged = merge(table, blinks(table, info.pixel_size_nm, config), info.pixel_size_nm)
+    parts, blink = blinks(lambda: [table], info.pixel_size_nm, config)
+    merged = whole(merge_parts(parts(), blink, info.pixel_size_nm))
     return merged, info.after("link", config.settings(), len(merged))
 
 
-def blinks(table: Localizations, pixel_size_nm: float, config: LinkingConfig) -> Rows:
-    """Number of the blink of each row, (N,), counted in the order in which they begin.
+def blinks(parts: Parts, pixel_size_nm: float, config: LinkingConfig) -> tuple[Parts, Numbers]:
+    """Which rows are one blink; `merging.merge_parts` makes them one row.
 
     Parameters
     ----------
-    table : Localizations
-        In frame order.
+    parts : Parts
+        In any order, but only in frame order the table is not held in memory.
     pixel_size_nm : float
         Camera pixel, nm.
     config : LinkingConfig
         Distances and dark frames.
+
+    Returns
+    -------
+    parts : Parts
+        The table in frame order.
+    blink : ndarray of int (N,)
+        Number of the blink of each of its rows, counted in the order in which they begin.
+
+    Raises
+    ------
+    ValueError
+        As `link`.
     """
-    frame = table.frame.astype(np.int64)
-    if (np.diff(frame) < 0).any():
-        raise ValueError("blinks need a table in frame order; use table.sorted_by_frame()")
-    previous = _previous(table, frame, _Gate.of(table, pixel_size_nm, config), config.dark_frames)
-    root = np.where(previous < 0, np.arange(len(table)), previous)
-    while True:  # each round doubles how far back a row sees
-        further = root[root]
-        if np.array_equal(further, root):
-            break
-        root = further
-    begins = previous < 0
-    return np.asarray((np.cumsum(begins) - 1)[root])
+    if not in_frame_order(parts()):
+        table = whole(parts()).sorted_by_frame()
+        return blinks(lambda: [table], pixel_size_nm, config)
+    numbers = _numbers(whole_frames(parts()), pixel_size_nm, config)
+    return parts, np.concatenate(list(numbers))
 
 
-def _previous(table: Localizations, frame: Any, gate: _Gate, dark_frames: int) -> Rows:
-    """Row that each row follows, -1 if none, (N,)."""
-    previous = np.full(len(table), -1, dtype=np.intp)
-    # fmax: rows that were not linked before, joined with some that were, know no last frame
-    ends = np.fmax(frame, table.extra.get("last_frame", frame)).astype(np.int64)
-    followed = np.zeros(len(table), dtype=bool)
-    for gap in range(1, dark_frames + 2):
+def _numbers(
+    parts: Iterable[Localizations], pixel_size_nm: float, config: LinkingConfig
+) -> Iterator[Numbers]:
+    """Number of the blink of each row, for parts that end with a frame.
+
+    Links into a frame depend on it and the frames before. So of the parts before, only rows that
+    may still be followed are held, and the links are those of the whole table.
+    """
+    held, numbers, count = Localizations.empty(), np.zeros(0, np.int32), 0
+    precise = config.distance_nm is not None
+    empty = True
+    for part in parts:
+        table = Localizations.concatenate([held, part])
+        gate = _Gate.of(table, pixel_size_nm, config)
+        ends = last_frames(table)
+        previous, followed = _previous(table.frame, ends, gate, len(held))
+        begins = previous[len(held) :] < 0
+        numbers = np.concatenate([numbers, count + np.cumsum(begins, dtype=np.int32) - 1])
+        numbers = numbers[_roots(previous)]
+        yield numbers[len(held) :]
+        count += int(begins.sum())
+        precise |= gate.precise
+        empty &= not len(part)
+        last = int(table.frame.max(initial=0))
+        still = ~followed & (ends + config.dark_frames >= last)
+        held, numbers = table[still], numbers[still]
+    if not (precise or empty):
+        raise ValueError(
+            "linking by precision needs sigma_x and sigma_y, which this table lacks; "
+            "give distance_nm"
+        )
+
+
+def _previous(frame: Ints, ends: Ints64, gate: _Gate, held: int) -> tuple[Rows, Mask]:
+    """Row that each row follows, -1 if none or among the first `held`; whether one follows it."""
+    previous = np.full(len(frame), -1, dtype=np.intp)
+    followed = np.zeros(len(frame), dtype=bool)
+    for gap in range(1, gate.config.dark_frames + 2):
         # as if it shone once more `gap` frames after its end
-        before, after = np.flatnonzero(~followed), np.flatnonzero(previous < 0)
+        before, after = np.flatnonzero(~followed), held + np.flatnonzero(previous[held:] < 0)
         grid = FrameGrid(frame[after], gate.yx[after], gate.reach)
         near = grid.candidates(ends[before] + gap, gate.yx[before])
         parts = [gate.close(before[i], after[j]) for i, j in near]
         earlier, later = closest_first(*joined(parts))
         previous[later] = earlier
         followed[earlier] = True
-    return previous
+    return previous, followed
+
+
+def _roots(previous: Rows) -> Rows:
+    """First row of the chain of each row."""
+    root = np.where(previous < 0, np.arange(len(previous)), previous)
+    while True:  # each round doubles how far back a row sees
+        further = root[root]
+        if np.array_equal(further, root):
+            return root
+        root = further
 
 
 @dataclass(frozen=True)
 class _Gate:
-    """What is close enough: places and variances in nm, limits in nm and standard deviations."""
+    """What is close enough: places and variances in nm, limits in nm and standard deviations.
+
+    `reach` is how far a search has to look: `limit`, or less where all are more precise than that.
+    """
 
     yx: Floats64  # (N, 2)
     z: Floats64  # (N,)
     variance_yx: Floats64 | None  # (N, 2); None: a fixed lateral distance counts
     variance_z: Floats64
     config: LinkingConfig
+    limit: float
     reach: float
+    precise: bool
 
     @classmethod
     def of(cls, table: Localizations, pixel_size_nm: float, config: LinkingConfig) -> _Gate:
         """The gate of a table."""
         yx = np.stack([table.y, table.x], axis=1).astype(np.float64) * pixel_size_nm
         sigma = np.stack([table.sigma_y, table.sigma_x], axis=1).astype(np.float64) * pixel_size_nm
-        reach, variance = config.distance_nm, None
-        if reach is None:
-            known = sigma[np.isfinite(sigma).all(axis=1)]
-            if len(table) and not len(known):
-                raise ValueError(
-                    "linking by precision needs sigma_x and sigma_y, which this table lacks; "
-                    "give distance_nm"
-                )
-            sigma = np.maximum(sigma, SMALLEST_SIGMA_NM)
+        known = sigma[np.isfinite(sigma).all(axis=1)]
+        limit, reach, variance = config.distance_nm, config.distance_nm, None
+        if limit is None or reach is None:
             largest = float(known.max(initial=SMALLEST_SIGMA_NM))
-            reach = min(config.limit_nm, config.sigmas * np.sqrt(2.0) * largest)
-            variance = sigma**2
+            limit = config.limit_nm
+            reach = min(limit, config.sigmas * np.sqrt(2.0) * largest * (1 + 1e-9))
+            variance = np.maximum(sigma, SMALLEST_SIGMA_NM) ** 2
         sigma_z = np.maximum(table.sigma_z_nm.astype(np.float64), SMALLEST_SIGMA_NM)
-        return cls(yx, table.z_nm.astype(np.float64), variance, sigma_z**2, config, float(reach))
+        z = table.z_nm.astype(np.float64)
+        return cls(yx, z, variance, sigma_z**2, config, limit, float(reach), bool(len(known)))
 
     def close(self, i: Rows, j: Rows) -> tuple[Rows, Rows, Floats64]:
         """Pairs inside all limits, and how far apart they are in a measure that compares them."""
         apart = (self.yx[i] - self.yx[j]) ** 2
-        near = apart.sum(axis=1) <= self.reach**2
+        near = apart.sum(axis=1) <= self.limit**2
         i, j, apart = i[near], j[near], apart[near]
         variance = self.variance_yx
         if variance is None:
-            lateral = apart.sum(axis=1) / self.reach**2
+            lateral = apart.sum(axis=1) / self.limit**2
             inside = np.ones(len(i), dtype=bool)
         else:
             lateral = (apart / (variance[i] + variance[j])).sum(axis=1)

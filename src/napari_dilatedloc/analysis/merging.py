@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_dilatedloc.analysis.parts import whole
 from napari_dilatedloc.table import Localizations
 
 Rows = NDArray[np.intp]
@@ -15,6 +17,53 @@ Floats64 = NDArray[np.float64]
 
 SMALLEST_SIGMA_NM = 0.1
 """A row that claims to be better than this weighs no more; 0 would weigh infinitely."""
+
+
+def merge_parts(
+    parts: Iterable[Localizations], blink: NDArray[np.int32], pixel_size_nm: float
+) -> Iterator[Localizations]:
+    """One row for each blink, in the order of their numbers.
+
+    Held are the rows of blinks that go on, and the merged ones that come after them.
+
+    Parameters
+    ----------
+    parts : iterable of Localizations
+        The table in frame order.
+    blink : ndarray of int (N,)
+        Number of the blink of each of its rows, from 0 without gaps, in the order in which they
+        begin.
+    pixel_size_nm : float
+        Camera pixel, nm.
+
+    Yields
+    ------
+    Localizations
+        As `merge` gives for the whole table.
+    """
+    count = int(blink.max(initial=-1)) + 1
+    last = np.zeros(count, dtype=np.intp)
+    last[blink] = np.arange(len(blink))
+    rows, number = Localizations.empty(), blink[:0]
+    waiting: list[Localizations] = []
+    waiting_number = blink[:0]
+    stop = 0
+    for part in parts:
+        number = np.concatenate([number, blink[stop : stop + len(part)]])
+        rows = Localizations.concatenate([rows, part]) if len(rows) else part
+        stop += len(part)
+        over = last[number] < stop
+        done, group = np.unique(number[over], return_inverse=True)
+        waiting.append(merge(rows[over], group, pixel_size_nm))
+        waiting_number = np.concatenate([waiting_number, done])
+        rows, number = rows[~over], number[~over]
+        first_open = number.min(initial=count)
+        if waiting_number.min(initial=count) < first_open or not count:
+            order = np.argsort(waiting_number)
+            ready = int(np.searchsorted(waiting_number[order], first_open))
+            merged = whole(waiting)
+            yield merged[order[:ready]]
+            waiting, waiting_number = [merged[order[ready:]]], waiting_number[order[ready:]]
 
 
 def merge(table: Localizations, blink: Rows, pixel_size_nm: float) -> Localizations:
@@ -62,10 +111,18 @@ def _extra(table: Localizations, groups: _Groups) -> dict[str, NDArray[Any]]:
         for name, values in table.extra.items()
     }
     linked = np.nan_to_num(table.extra.get("linked", np.ones(len(table))), nan=1.0)
-    last = np.fmax(table.frame, table.extra.get("last_frame", table.frame))
     merged["linked"] = groups.sum(linked).astype(np.int32)
-    merged["last_frame"] = groups.largest(last).astype(np.int32)
+    merged["last_frame"] = groups.largest(last_frames(table)).astype(np.int32)
     return merged
+
+
+def last_frames(table: Localizations) -> NDArray[np.int64]:
+    """Frame in which each row ends, (N,).
+
+    Rows that were not linked before, joined with some that were, know no last frame (NaN).
+    """
+    last = np.fmax(table.frame, table.extra.get("last_frame", table.frame))
+    return np.asarray(last.astype(np.int64))
 
 
 @dataclass(frozen=True)

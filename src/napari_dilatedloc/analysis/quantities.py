@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_dilatedloc.analysis.parts import Placed
 from napari_dilatedloc.table import Localizations
 
 Column = NDArray[Any]
@@ -80,7 +81,7 @@ def quantity(table: Localizations, name: str, pixel_size_nm: float) -> Column:
     raise ValueError(f"no column {name!r}; there are {', '.join(quantity_names(table))}")
 
 
-def positions_nm(table: Localizations, pixel_size_nm: float, z_weight: float = 0.0) -> Floats64:
+def positions_nm(table: Placed, pixel_size_nm: float, z_weight: float = 0.0) -> Floats64:
     """Places in which a distance is a plain one, (N, 2) y, x or (N, 3) z, y, x in nm.
 
     Parameters
@@ -89,6 +90,11 @@ def positions_nm(table: Localizations, pixel_size_nm: float, z_weight: float = 0
         Rows; camera pixel, nm.
     z_weight : float
         z is multiplied with it; 0 leaves z out.
+
+    Raises
+    ------
+    ValueError
+        If z is to count and the table has none.
     """
     y, x = (axis.astype(np.float64) * pixel_size_nm for axis in (table.y, table.x))
     if not z_weight:

@@ -64,9 +64,28 @@ for group in (
     group.register(app)
 
 
+class Once(logging.Filter):
+    """Lets each message through once: a table that is read twice is no reason to say it twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is new."""
+        message = record.getMessage()
+        new = message not in self._said
+        self._said.add(message)
+        return new
+
+
 def main() -> None:
     """Run the command line; bad input ends with one sentence and exit status 2."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.addFilter(Once())
+    logging.basicConfig(
+        format="%(levelname)s: %(message)s", level=logging.WARNING, handlers=[handler]
+    )
     try:
         app()
     except (ValueError, OSError, RuntimeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -38,10 +39,10 @@ def cluster(
     as_json: Json = False,
 ) -> None:
     """Number the clusters of a table; rows in none get -1. Needs the extra 'sklearn'."""
-    from napari_dilatedloc.analysis.clusters import cluster as find
-    from napari_dilatedloc.analysis.clusters import write_clusters
+    from napari_dilatedloc.analysis.clusters import find_clusters, labelled, write_clusters
+    from napari_dilatedloc.analysis.parts import Places
     from napari_dilatedloc.config.clusters import ClusterConfig
-    from napari_dilatedloc.io.tables import read_table, table_files, write_table
+    from napari_dilatedloc.io.tables import open_table, read_info, read_parts, table_files
 
     options = {"method": method, "radius_nm": radius_nm, "min_points": min_points}
     settings = settings_of(ClusterConfig, config, {**options, "z_weight": z_weight}, "cluster")
@@ -51,23 +52,28 @@ def cluster(
         check_writable(clusters_out)
         if clusters_out.suffix.lower() != ".csv":
             raise ValueError(f"--clusters-out must end in .csv, got {clusters_out.name!r}; rename")
-    table, info = read_table(source, pixel_size_nm=pixel_size_nm)
-    labelled, info, clusters = find(table, info, settings)
-    files = write_table(out, labelled, info)
+    info = read_info(source, pixel_size_nm=pixel_size_nm)
+    parts = partial(read_parts, source, pixel_size_nm=pixel_size_nm)
+    labels, clusters = find_clusters(Places.of(parts()), info.pixel_size_nm, settings)
+    rows = len(labels)
+    with open_table(out, info.after("cluster", settings.settings(), rows)) as writer:
+        for part in labelled(parts(), labels):
+            writer.write(part)
+    files = writer.files
     if clusters_out is not None:
         write_clusters(clusters_out, clusters)
         files = [*files, clusters_out]
     inside = sum(found.count for found in clusters)
     names = [str(path) for path in files]
     if as_json:
-        figures = {"before": len(table), "after": len(labelled), "clusters": len(clusters)}
-        figures |= {"clustered": inside, "noise": len(table) - inside}
+        figures = {"before": rows, "after": rows, "clusters": len(clusters)}
+        figures |= {"clustered": inside, "noise": rows - inside}
         show({**figures, "settings": settings.settings(), "files": names}, as_json)
         return
     typical = np.median([found.count for found in clusters]) if clusters else 0
     say(
-        f"{len(clusters)} clusters with {inside} of {len(table)} localizations (median "
-        f"{typical:.0f} each), {len(table) - inside} are noise; {', '.join(names)}"
+        f"{len(clusters)} clusters with {inside} of {rows} localizations (median "
+        f"{typical:.0f} each), {rows - inside} are noise; {', '.join(names)}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,7 +62,8 @@ def drift(
     from napari_dilatedloc.analysis.drift.doubt import drift_error
     from napari_dilatedloc.analysis.drift.drift_file import load_drift, save_drift
     from napari_dilatedloc.analysis.drift.estimate import estimate_drift
-    from napari_dilatedloc.io.tables import read_table, table_files, write_table
+    from napari_dilatedloc.analysis.parts import Places
+    from napari_dilatedloc.io.tables import open_table, read_info, read_parts, table_files
 
     settings = _settings(config, method, segments, fiducial, lateral_only)
     _check_apply(apply, undo, measured=settings != DriftConfig())
@@ -71,23 +73,27 @@ def drift(
             check_writable(path)
     if figure is not None:
         check_picture(figure)
-    table, info = read_table(source, pixel_size_nm=pixel_size_nm)
+    info = read_info(source, pixel_size_nm=pixel_size_nm)
+    parts = partial(read_parts, source, pixel_size_nm=pixel_size_nm)
+    places = Places.of(parts())
     error = None
     if apply is None:
-        found = estimate_drift(table, info, settings)
-        error = drift_error(table, info, found, settings)
+        found = estimate_drift(places, info, settings)
+        error = drift_error(places, info, found, settings)
     else:
         found = load_drift(apply, info.pixel_size_nm)
-    moved = found.undo(table) if undo else found.apply(table)
+    found.check(places.frame)
     step = {"method": found.method, **found.settings, **({"undo": True} if undo else {})}
-    write_table(out, moved, info.after("drift", step, len(moved)))
+    with open_table(out, info.after("drift", step, len(places))) as writer:
+        for part in parts():
+            writer.write(found.undo(part) if undo else found.apply(part))
     if drift_out is not None:
         save_drift(drift_out, found, info.pixel_size_nm)
     if figure is not None:
         from napari_dilatedloc.analysis.drift.plot import save_drift_figure
 
         save_drift_figure(figure, found, info.pixel_size_nm)
-    figures = _figures(found, len(table), info.pixel_size_nm, undo)
+    figures = _figures(found, len(places), info.pixel_size_nm, undo)
     if error is not None:
         axes = {"x": error.x_nm, "y": error.y_nm, "z": error.z_nm}
         figures |= {f"error_{a}_nm": None if isnan(nm) else nm for a, nm in axes.items()}

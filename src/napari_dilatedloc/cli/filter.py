@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,27 +50,29 @@ def filter_rows(
     Columns: photons, bg, prob, frame, x_nm, y_nm, z_nm, sigma_x_nm, sigma_y_nm, sigma_z_nm,
     sigma_lateral_nm, x and y in px, and all further ones of the table.
     """
-    from napari_dilatedloc.analysis.filters import filter_table
-    from napari_dilatedloc.io.tables import read_table, table_files, write_table
+    from napari_dilatedloc.analysis.filters import mask_of_parts
+    from napari_dilatedloc.analysis.parts import chosen
+    from napari_dilatedloc.io.tables import open_table, read_info, read_parts, table_files
 
     options = {"where": where, "edge_px": edge_px, "duplicates_nm": duplicates_nm}
     options |= {"min_neighbours": min_neighbours, "radius_nm": radius_nm, "z_weight": z_weight}
     settings = _settings(config, ranges or [], options)
     check_writable(out)
     table_files(out)  # refuses a name that no format has
-    found, info = read_table(source, pixel_size_nm=pixel_size_nm)
-    kept, info = filter_table(found, info, settings)
-    paths = write_table(out, kept, info)
+    info = read_info(source, pixel_size_nm=pixel_size_nm)
+    parts = partial(read_parts, source, pixel_size_nm=pixel_size_nm)
+    mask = mask_of_parts(parts, info, settings)
+    before, after = len(mask), int(mask.sum())
+    with open_table(out, info.after("filter", settings.stated(), after)) as writer:
+        for part in chosen(parts(), mask):
+            writer.write(part)
+    files = [str(path) for path in writer.files]
     if as_json:
-        files = [str(path) for path in paths]
-        figures = {"before": len(found), "after": len(kept), "settings": settings.stated()}
+        figures = {"before": before, "after": after, "settings": settings.stated()}
         show({**figures, "files": files}, as_json)
         return
-    share = len(kept) / max(len(found), 1)
-    say(
-        f"{len(kept)} of {len(found)} localizations kept ({share:.1%}); "
-        f"{', '.join(str(path) for path in paths)}"
-    )
+    share = after / max(before, 1)
+    say(f"{after} of {before} localizations kept ({share:.1%}); {', '.join(files)}")
 
 
 def _settings(file: Path | None, ranges: list[str], options: dict[str, Any]) -> FilterConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -45,28 +46,30 @@ def link(
     Photons are summed, positions weighted by their precision; the columns linked and last_frame
     say how many rows became one, and where they end.
     """
-    from napari_dilatedloc.analysis.linking import link as merge_blinks
+    from napari_dilatedloc.analysis.linking import blinks
+    from napari_dilatedloc.analysis.merging import merge_parts
     from napari_dilatedloc.config.linking import LinkingConfig
-    from napari_dilatedloc.io.tables import read_table, table_files, write_table
+    from napari_dilatedloc.io.tables import open_table, read_info, read_parts, table_files
 
     options = {"distance_nm": distance_nm, "axial_nm": axial_nm, "sigmas": sigmas}
     options |= {"limit_nm": limit_nm, "dark_frames": dark_frames}
     settings = settings_of(LinkingConfig, config, options, "link")
     check_writable(out)
     table_files(out)  # refuses a name that no format has
-    found, info = read_table(source, pixel_size_nm=pixel_size_nm)
-    merged, info = merge_blinks(found, info, settings)
-    paths = write_table(out, merged, info)
-    mean = len(found) / max(len(merged), 1)
+    info = read_info(source, pixel_size_nm=pixel_size_nm)
+    parts = partial(read_parts, source, pixel_size_nm=pixel_size_nm)
+    ordered, blink = blinks(parts, info.pixel_size_nm, settings)
+    before, after = len(blink), int(blink.max(initial=-1)) + 1
+    with open_table(out, info.after("link", settings.settings(), after)) as writer:
+        for part in merge_parts(ordered(), blink, info.pixel_size_nm):
+            writer.write(part)
+    files = [str(path) for path in writer.files]
+    mean = before / max(after, 1)
     if as_json:
-        figures = {"before": len(found), "after": len(merged), "mean_linked": mean}
-        files = [str(path) for path in paths]
+        figures = {"before": before, "after": after, "mean_linked": mean}
         show({**figures, "settings": settings.settings(), "files": files}, as_json)
         return
-    say(
-        f"{len(found)} localizations linked to {len(merged)} ({mean:.2f} frames each); "
-        f"{', '.join(str(path) for path in paths)}"
-    )
+    say(f"{before} localizations linked to {after} ({mean:.2f} frames each); {', '.join(files)}")
 
 
 def register(app: typer.Typer) -> None:

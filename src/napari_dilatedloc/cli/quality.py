@@ -24,15 +24,18 @@ def quality(
     FRC resolution, NeNA precision, localizations a frame, photons, background, predicted precision
     and where within a pixel localizations lie; a page, a picture and report.json with --out.
     """
+    from napari_dilatedloc.analysis.parts import whole
     from napari_dilatedloc.analysis.quality import quality as judge
     from napari_dilatedloc.analysis.quality_report import write_quality
-    from napari_dilatedloc.io.tables import read_table
+    from napari_dilatedloc.io.tables import read_info, read_parts
 
     if out is not None:
         check_writable(out)
         if out.suffix and out.suffix.lower() != ".html" and not out.is_dir():
             raise ValueError(f"--out must be a folder or end in .html, got {out.name!r}; rename")
-    table, info = read_table(localizations, pixel_size_nm=pixel_size_nm)
+    info = read_info(localizations, pixel_size_nm=pixel_size_nm)
+    parts = read_parts(localizations, pixel_size_nm=pixel_size_nm)
+    table = whole(part.replace(extra={}) for part in parts)  # no figure is of further columns
     found = judge(table, info)
     figures = found.summary()
     show(figures if as_json else {k: v for k, v in figures.items() if k != "warnings"}, as_json)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from numpy.typing import NDArray
 
 from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, parse_numbers, say, show
-from napari_dilatedloc.table import Localizations, TableInfo
+
+if TYPE_CHECKING:
+    from napari_dilatedloc.render import PlacedSpots
+    from napari_dilatedloc.table import TableInfo
 
 Mode = Literal["histogram", "gaussian", "gaussian-xy", "z", "volume"]
 Region = tuple[float, float, float, float]
@@ -51,12 +54,13 @@ def render(
 ) -> None:
     """Draw the super-resolution image of a table."""
     from napari_dilatedloc import render as draw
-    from napari_dilatedloc.io.tables import read_table
+    from napari_dilatedloc.io.tables import read_info, read_parts
 
     check_writable(out)
     _check(mode, out, colour_bar, z_step_nm)
     box = None if region is None else _region(region)
-    found, info = read_table(localizations, pixel_size_nm=pixel_size_nm)
+    info = read_info(localizations, pixel_size_nm=pixel_size_nm)
+    found = draw.PlacedSpots.of(read_parts(localizations, pixel_size_nm=pixel_size_nm))
     scale = _magnification(found, info, pixel_nm, magnification)
     part = _Part(box or _whole(found, info), scale)
     image, chosen = _image(found, part, mode, z_step_nm, colour_bar)
@@ -88,7 +92,7 @@ def _region(text: str) -> Region:
     return y0, x0, y1, x1
 
 
-def _whole(found: Localizations, info: TableInfo) -> Region:
+def _whole(found: PlacedSpots, info: TableInfo) -> Region:
     """The field of the movie, or of all positions for tables that do not say theirs."""
     from napari_dilatedloc.render import whole_field
 
@@ -97,7 +101,7 @@ def _whole(found: Localizations, info: TableInfo) -> Region:
 
 
 def _magnification(
-    found: Localizations, info: TableInfo, pixel_nm: float | None, magnification: float | None
+    found: PlacedSpots, info: TableInfo, pixel_nm: float | None, magnification: float | None
 ) -> float:
     """Image pixels along a camera pixel."""
     from napari_dilatedloc.render import auto_pixel_nm
@@ -140,7 +144,7 @@ class _Part:
 
 
 def _image(
-    found: Localizations, part: _Part, mode: Mode, z_step_nm: float | None, colour_bar: bool
+    found: PlacedSpots, part: _Part, mode: Mode, z_step_nm: float | None, colour_bar: bool
 ) -> tuple[NDArray[Any], dict[str, Any]]:
     """The image, and what was chosen for it."""
     from napari_dilatedloc import render as draw

@@ -12,9 +12,6 @@ from napari_dilatedloc.cli.common import Json, PixelSize, check_writable, say, s
 if TYPE_CHECKING:
     from napari_dilatedloc.io.tables import Kind
 
-PART_ROWS = 2**18
-"""Rows that ``convert`` holds at a time; more make it no faster."""
-
 
 def evaluate(
     localizations: Annotated[Path, typer.Argument(metavar="LOCS", help="Table to judge.")],
@@ -75,7 +72,7 @@ def convert(
     info = read_info(source, pixel_size_nm=pixel_size_nm)
     rows = 0
     with open_table(out, info, kind=cast("Kind | None", kind)) as writer:
-        for part in read_parts(source, PART_ROWS, pixel_size_nm=pixel_size_nm):
+        for part in read_parts(source, pixel_size_nm=pixel_size_nm):
             writer.write(part)
             rows += len(part)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,12 @@ class PlacedSpots:
     sigma_y: NDArray[np.float32]
     sigma_x: NDArray[np.float32]
     sigma_z_nm: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, parts: Iterable[Spots]) -> PlacedSpots:
+        """Those of all rows of a table that is read part by part."""
+        columns = [[getattr(part, name) for name in _COLUMNS] for part in parts]
+        return cls(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
     def __len__(self) -> int:
         return len(self.y)

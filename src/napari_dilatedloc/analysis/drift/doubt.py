@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from napari_dilatedloc.analysis.drift.estimate import estimate_drift
 from napari_dilatedloc.analysis.drift.result import Drift
+from napari_dilatedloc.analysis.parts import Placed
 from napari_dilatedloc.config.drift import DriftConfig
-from napari_dilatedloc.table import Localizations, TableInfo
+from napari_dilatedloc.table import TableInfo
 
 LATERAL_NM, AXIAL_NM = 10.0, 20.0
 """Errors from which on a corrected image may be worse than the one before."""
@@ -45,7 +46,7 @@ class DriftError:
 
 
 def drift_error(
-    table: Localizations, info: TableInfo, drift: Drift, config: DriftConfig, *, seed: int = 0
+    table: Placed, info: TableInfo, drift: Drift, config: DriftConfig, *, seed: int = 0
 ) -> DriftError:
     """Measure a drift twice more, each time from another half of the rows.
 
@@ -55,7 +56,7 @@ def drift_error(
 
     Parameters
     ----------
-    table, info : Localizations, TableInfo
+    table, info : Localizations or Places, TableInfo
         What the drift was measured from.
     drift : Drift
         What was found, for its number of frames and segments.
@@ -81,9 +82,7 @@ def drift_error(
     return DriftError(x, y, z)
 
 
-def _half(
-    table: Localizations, rng: np.random.Generator, *, whole_frames: bool
-) -> NDArray[np.bool_]:
+def _half(table: Placed, rng: np.random.Generator, *, whole_frames: bool) -> NDArray[np.bool_]:
     """Random half of the rows, (N,); of frames for beads, which must be there in nearly all."""
     if not whole_frames:
         return rng.random(len(table)) < 0.5

@@ -10,18 +10,17 @@ from napari_dilatedloc.analysis.drift.fiducials import fiducials
 from napari_dilatedloc.analysis.drift.rcc import rcc
 from napari_dilatedloc.analysis.drift.result import Drift
 from napari_dilatedloc.analysis.drift.segments import Array, Positions, positions_of
+from napari_dilatedloc.analysis.parts import Placed
 from napari_dilatedloc.config.drift import DriftConfig
-from napari_dilatedloc.table import Localizations, TableInfo
+from napari_dilatedloc.table import TableInfo
 
 
-def estimate_drift(
-    table: Localizations, info: TableInfo, config: DriftConfig | None = None
-) -> Drift:
+def estimate_drift(table: Placed, info: TableInfo, config: DriftConfig | None = None) -> Drift:
     """Measure how the sample moved during a movie.
 
     Parameters
     ----------
-    table : Localizations
+    table : Localizations or Places
         In any order; rows without a known position are left out, and so is z in a 2-D table.
     info : TableInfo
         Its pixel size and number of frames.
@@ -41,6 +40,7 @@ def estimate_drift(
 
     Examples
     --------
+    >>> from napari_dilatedloc.table import Localizations
     >>> rng = np.random.default_rng(0)
     >>> frame = np.repeat(np.arange(100), 20)
     >>> x, y = rng.uniform(0, 100, (2, 10))[:, rng.integers(0, 10, 2000)]  # at ten places

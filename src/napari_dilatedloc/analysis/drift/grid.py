@@ -66,9 +66,9 @@ class Grid:
     def places(self, nm: Array) -> Ints:
         """Cell of each position (N, 3), (N,)."""
         x, y, z = (
-            np.mod(np.floor(column).astype(np.int64), side)
-            for column, side in zip(
-                ((nm - self.origin_nm) / self.cell_nm).T, self.sides, strict=True
+            np.mod(np.floor((column - origin) / cell).astype(np.int64), side)
+            for column, origin, cell, side in zip(
+                nm.T, self.origin_nm, self.cell_nm, self.sides, strict=True
             )
         )
         return np.asarray((z * self.sides[1] + y) * self.sides[0] + x)

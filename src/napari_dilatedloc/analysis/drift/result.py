@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_dilatedloc.table import Localizations
+from napari_dilatedloc.table import Ints, Localizations
 
 Array = NDArray[np.float64]
 
@@ -83,15 +83,25 @@ class Drift:
         """Put the drift back that `apply` took off, exact to the rounding of float32."""
         return self._moved(table, 1.0)
 
-    def _moved(self, table: Localizations, sign: float) -> Localizations:
-        if not len(table):
-            return table
-        first, last = int(table.frame.min()), int(table.frame.max())
+    def check(self, frame: Ints) -> None:
+        """Refuse a table with frames that this drift does not know, as `apply` and `undo` do.
+
+        Parameters
+        ----------
+        frame : ndarray of int (N,)
+            Frame of each row.
+        """
+        if not len(frame):
+            return
+        first, last = int(frame.min()), int(frame.max())
         if first < 0 or last >= len(self):
             raise ValueError(
                 f"the drift knows frames 0 to {len(self) - 1}, the table has {first} to {last}; "
                 "take the drift of this movie"
             )
+
+    def _moved(self, table: Localizations, sign: float) -> Localizations:
+        self.check(table.frame)
         return table.replace(
             x=table.x + (sign * self.x)[table.frame],
             y=table.y + (sign * self.y)[table.frame],

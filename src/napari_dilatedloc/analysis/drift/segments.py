@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from napari_dilatedloc.table import Localizations
+from napari_dilatedloc.analysis.parts import Placed
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -47,7 +47,7 @@ class Positions:
 
 
 def positions_of(
-    table: Localizations, pixel_size_nm: float, n_frames: int | None, *, axial: bool
+    table: Placed, pixel_size_nm: float, n_frames: int | None, *, axial: bool
 ) -> Positions:
     """Positions of a table in nm and in frame order, rows without a known position left out.
 
