@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from qtpy.QtWidgets import QApplication
 
+from napari_dilatedloc.config.clusters import ClusterConfig
 from napari_dilatedloc.gui.colours import ColourBy
 from napari_dilatedloc.gui.dock import DilatedLocDock
 from napari_dilatedloc.psf.build import build_psf
@@ -99,6 +100,8 @@ def take_dock() -> None:
     save(viewer, "dock.png")
     take_filter(viewer, dock)
     take_quality(viewer, dock)
+    take_clusters(viewer, dock)
+    take_volume(viewer, dock)
     viewer.close()
 
 
@@ -130,6 +133,40 @@ def take_quality(viewer: napari.Viewer, dock: DilatedLocDock) -> None:
     settle(2.0)
     dock.steps.ensureWidgetVisible(results.quality.picture)
     save(viewer, "tour-quality.png")
+
+
+def take_clusters(viewer: napari.Viewer, dock: DilatedLocDock) -> None:
+    """Dense parts of the filaments."""
+    results = dock.results
+    results.quality_step.collapse()
+    results.sharp_box.setChecked(False)
+    results.cluster_step.expand()
+    results.clusters.setValue(ClusterConfig(radius_nm=90.0, min_points=15))
+    results.clusters.button.click()
+    wait_until(lambda: results.clusters.shown is not None)
+    viewer.layers["Blinking filaments"].visible = False
+    viewer.reset_view()
+    viewer.scene.camera.zoom *= 1.8
+    settle(2.0)
+    dock.steps.ensureWidgetVisible(results.clusters.figures)
+    save(viewer, "tour-clusters.png")
+
+
+def take_volume(viewer: napari.Viewer, dock: DilatedLocDock) -> None:
+    """The filaments in space."""
+    results = dock.results
+    results.clusters.undo()
+    results.cluster_step.collapse()
+    results.volume_button.click()
+    wait_until(lambda: not results.volume_button.worker.state.busy)
+    for layer in viewer.layers:
+        layer.visible = layer.name.endswith("volume")
+    viewer.dims.ndisplay = 3
+    viewer.reset_view()
+    viewer.scene.camera.angles = (0, 30, 60)
+    settle(8.0)  # until napari has said what it has to say of frames beside nm
+    dock.steps.ensureWidgetVisible(results.line)
+    save(viewer, "tour-volume.png")
 
 
 def take_train() -> None:

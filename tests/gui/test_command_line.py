@@ -6,6 +6,7 @@ import pytest
 import typer
 
 from napari_dilatedloc.cli.app import app
+from napari_dilatedloc.cli.common import settings_of
 from napari_dilatedloc.cli.localize import _settings
 from napari_dilatedloc.config import (
     CameraConfig,
@@ -20,7 +21,13 @@ from napari_dilatedloc.config import (
     load_yaml,
     save_settings,
 )
-from napari_dilatedloc.gui.command_line import localize_command, quoted, train_command
+from napari_dilatedloc.config.clusters import ClusterConfig
+from napari_dilatedloc.gui.command_line import (
+    cluster_command,
+    localize_command,
+    quoted,
+    train_command,
+)
 from napari_dilatedloc.gui.train_form import default_settings
 
 ODD = 1 / 3
@@ -108,6 +115,25 @@ def test_train_means_the_same(tmp_path, file, psf, training):
     expected = training.model_copy(update={"camera": EMCCDConfig()})
     assert used == expected
     assert used.for_fine_tuning() == expected.for_fine_tuning()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ClusterConfig(radius_nm=ODD + 40, min_points=7, z_weight=ODD),
+        ClusterConfig(method="hdbscan", min_points=20),
+    ],
+)
+def test_cluster_means_the_same(tmp_path, config):
+    table = tmp_path / "my cells.h5"
+    found = parsed(quoted(cluster_command(config, table, 100 + ODD)))
+    assert found["source"] == table
+    options = {name: found[name] for name in ("method", "radius_nm", "min_points", "z_weight")}
+    assert settings_of(ClusterConfig, found["config"], options, "cluster") == config
+    assert found["pixel_size_nm"] == pytest.approx(100 + ODD, rel=1e-9)
+    written = {found["out"], found["clusters_out"]}
+    assert len(written - {table}) == 2
+    assert {path.parent for path in written} == {tmp_path}
 
 
 def test_what_the_command_line_cannot_do_is_said(movie, file, tmp_path):

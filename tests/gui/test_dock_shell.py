@@ -30,6 +30,7 @@ from napari_dilatedloc.config import (
     load_yaml,
     save_yaml,
 )
+from napari_dilatedloc.config.clusters import ClusterConfig
 from napari_dilatedloc.config.drift import DriftConfig
 from napari_dilatedloc.config.filters import FilterConfig
 from napari_dilatedloc.config.linking import LinkingConfig
@@ -40,6 +41,8 @@ from napari_dilatedloc.gui.step_box import Mark
 from napari_dilatedloc.gui.style import SHADES, Tone
 from napari_dilatedloc.gui.worker import State
 from napari_dilatedloc.io.movie import write_movie
+from napari_dilatedloc.io.tables import write_table
+from napari_dilatedloc.table import Localizations, TableInfo
 
 TIMEOUT = 120_000
 NM = {"scale": (1, 100, 100), "units": ("pixel", "nm", "nm")}
@@ -53,6 +56,7 @@ CHANGED = Settings(
     filter=FilterConfig(where="photons>500", edge_px=2.0),
     drift=DriftConfig(method="rcc", segments=12, rcc_bin_nm=15.0),
     link=LinkingConfig(dark_frames=3),
+    cluster=ClusterConfig(radius_nm=33.25, min_points=7, z_weight=0.4),
 )
 
 
@@ -252,6 +256,28 @@ def test_commands_are_copied(qtbot, viewer, dock, tmp_path):
     assert load_yaml(TrainingConfig, file) == read_settings(dock).training
     assert yaml.safe_load(file.read_text())["dilatedloc"] == 1
     qtbot.waitUntil(lambda: dock.psf_step.psf is not None, timeout=TIMEOUT)
+
+
+def test_the_command_for_clusters_reads_what_was_exported(qtbot, viewer, dock, tmp_path):
+    dock.copy_cluster_command()
+    assert dock.panel.line.error.startswith("The command line needs a table from a file")
+    path = tmp_path / "a movie.tif"
+    write_movie(path, np.full((9, 20, 30), 100, np.uint16), pixel_size_nm=110.0)
+    viewer.open(str(path), plugin="napari")
+    dock.copy_cluster_command()
+    arguments = shlex.split(QApplication.clipboard().text())
+    assert arguments[:3] == ["dilatedloc", "cluster", str(tmp_path / "a movie-localizations.csv")]
+    assert arguments[-2:] == ["--pixel-size-nm", "110"]
+    table = Localizations.from_columns(frame=[0, 1], x=[3, 4], y=[5, 6])
+    write_table(tmp_path / "read.h5", table, TableInfo(120.0, (20, 30), 9))
+    with qtbot.waitSignal(dock.worker.finished, timeout=TIMEOUT):
+        dock.open_table(str(tmp_path / "read.h5"))
+    with qtbot.waitSignal(dock.results.worker.finished, timeout=TIMEOUT):
+        dock.results.export_to(tmp_path / "written.parquet")
+    dock.copy_cluster_command()
+    arguments = shlex.split(QApplication.clipboard().text())
+    assert arguments[2] == str(tmp_path / "written.parquet")
+    assert arguments[-2:] == ["--pixel-size-nm", "120"]
 
 
 def test_the_preferences_give_the_defaults(make_napari_viewer_proxy, tmp_path):

@@ -11,6 +11,7 @@ from napari_dilatedloc.gui import kept_runs
 from napari_dilatedloc.gui.kept_runs import About, KeptRuns, NotKept, keeping
 from napari_dilatedloc.gui.localize_job import RunStarted
 from napari_dilatedloc.gui.open_job import TableOpened, open_kept_job, open_table_job
+from napari_dilatedloc.gui.watch_job import MovieGrew
 from napari_dilatedloc.inference.report import LocalizedBlock
 from napari_dilatedloc.io.tables import write_table
 from napari_dilatedloc.table import Localizations, TableInfo
@@ -108,6 +109,33 @@ def test_what_is_not_flushed_when_the_process_dies_is_not_promised(runs):
     (kept,) = runs.recent()
     assert kept.about.frames == (5, 25)
     assert len(read(kept)[1]) == 40
+
+
+@pytest.mark.parametrize("how", ["ends", "crashes", "is cancelled"])
+def test_a_recording_has_ended_only_where_its_job_says_so(runs, how):
+    """With every frame there is done, it may still not be over."""
+    stop = threading.Event()
+
+    def watched(_stop):
+        for first in (0, 10):
+            yield MovieGrew(np.zeros((first + 10, 20, 30), np.uint16), 100.0)
+            yield STARTED
+            yield block(first, first + 10, total=first + 10)
+        if how == "crashes":
+            raise OSError("the disk is gone")
+        if how == "is cancelled":
+            stop.set()
+
+    source = keeping(watched, runs, "recording", (0, 0, 0), 0.0, stop)
+    if how == "crashes":
+        with pytest.raises(OSError, match="gone"):
+            list(source)
+    else:
+        list(source)
+    (kept,) = runs.recent()
+    assert kept.about.localizations == 40
+    assert kept.about.ended == (how == "ends")
+    assert ("cut short" in kept.about.said) == (how != "ends")
 
 
 def test_a_run_without_blocks_leaves_nothing(runs):

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
+from napari_dilatedloc.config.filters import FilterConfig
 from napari_dilatedloc.gui.colours import ColourBy
 from napari_dilatedloc.gui.layers import Placement
 from napari_dilatedloc.gui.live import LiveResult
 from napari_dilatedloc.gui.store import LocalizationStore
+from napari_dilatedloc.render import histogram
 from napari_dilatedloc.table import Localizations, TableInfo
 
 INFO = TableInfo(100.0, shape=(20, 30), n_frames=20)
@@ -41,6 +43,34 @@ def test_any_frame_is_found_in_blocks():
     assert len(store.at_frame(5)) == 0
     assert len(LocalizationStore().at_frame(0)) == 0
     assert store.table().frame.tolist() == [0, 1, 2, 2, 10, 11, 11]
+
+
+def test_blocks_in_order_are_not_copied():
+    store = LocalizationStore()
+    ordered = block([0, 1, 1, 5])
+    store.append(0, ordered)
+    assert np.shares_memory(store.block(0).x, ordered.x)
+    store.append(10, block([12, 11]))
+    assert store.table().frame.tolist() == [0, 1, 1, 5, 11, 12]
+
+
+def test_a_filter_of_very_many_corrects_the_image_in_slices(qtbot, viewer, live, monkeypatch):
+    monkeypatch.setattr("napari_dilatedloc.gui.live.SLICE_MS", 0)
+    monkeypatch.setattr("napari_dilatedloc.gui.live.CORRECTED_AT_A_TIME", 10)
+    generator = np.random.default_rng(1)
+    frames, x = np.sort(generator.integers(0, 20, 500)), generator.uniform(0, 29, 500)
+    live.append(0, 20, block(frames, x))
+    live.finish(partial=False)
+    table = live.store.table()
+    for mask in (table.x > 20, table.x < 15, None):  # the second before the first is through
+        live.filter(FilterConfig(where="x>20"), mask)
+        assert live.correcting
+    for mask in (None, table.x < 7):
+        live.filter(FilterConfig(), mask)
+        qtbot.waitUntil(lambda: not live.correcting, timeout=10_000)
+        kept = table if mask is None else table[mask]
+        expected = histogram(kept, (20, 30), live.magnification)
+        np.testing.assert_array_equal(live.image_layer.data, expected)
 
 
 def test_points_follow_the_frame_slider(viewer, live):

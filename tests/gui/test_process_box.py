@@ -5,6 +5,7 @@ import pytest
 
 from napari_dilatedloc.config.filters import FilterConfig
 from napari_dilatedloc.gui import runner
+from napari_dilatedloc.gui.step_box import Mark
 from napari_dilatedloc.gui.worker import State
 from napari_dilatedloc.io.tables import write_table
 from napari_dilatedloc.table import Localizations, TableInfo
@@ -134,3 +135,10 @@ def test_a_filter_that_keeps_nothing_is_named_as_the_reason(dock):
     for button in (dock.results.export_button, dock.results.process.link_button):
         assert not button.isEnabled()
         assert button.toolTip() == "The filter keeps no localization: widen it."
+    header = dock.steps.results.state
+    assert header.summary == "the filter keeps nothing: widen it"
+    assert header.mark is Mark.ATTENTION
+    assert header.tip.startswith("None of 2,000 localizations passes the filter")
+    dock.result.filter(FilterConfig(), None)
+    dock.results.filter.changed.emit()
+    assert dock.steps.results.state.summary.startswith("2,000 localizations")

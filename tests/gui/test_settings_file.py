@@ -23,6 +23,7 @@ from napari_dilatedloc.config import (
     save_settings,
     save_yaml,
 )
+from napari_dilatedloc.config.clusters import ClusterConfig
 from napari_dilatedloc.config.drift import DriftConfig
 from napari_dilatedloc.config.filters import FilterConfig
 from napari_dilatedloc.config.linking import LinkingConfig
@@ -46,6 +47,7 @@ FULL = Settings(
     filter=FilterConfig(where="photons>500", ranges={"z_nm": (-100.0, None)}, edge_px=2.5),
     drift=DriftConfig(method="rcc", segments=12, rcc_bin_nm=15.0),
     link=LinkingConfig(dark_frames=3, sigmas=3.0),
+    cluster=ClusterConfig(radius_nm=40 + ODD, min_points=7, z_weight=ODD),
 )
 
 
@@ -71,6 +73,7 @@ def test_each_command_takes_its_section(path):
     assert load_yaml(FilterConfig, path) == FULL.filter
     assert load_yaml(DriftConfig, path) == FULL.drift
     assert load_yaml(LinkingConfig, path) == FULL.link
+    assert load_yaml(ClusterConfig, path) == FULL.cluster
     training = load_yaml(TrainingConfig, path)
     assert training == FULL.training.replace(camera=FULL.camera)
     # what nobody stated can still be chosen by fine-tuning
@@ -108,6 +111,8 @@ def test_sections_that_are_not_stated_stay_out(path):
     assert load_yaml(TrainingConfig, path).model_fields_set == {"camera"}
     with pytest.raises(ConfigError, match="section 'localize'"):
         load_yaml(LocalizeConfig, path)
+    with pytest.raises(ConfigError, match="section 'cluster'"):
+        load_yaml(ClusterConfig, path)
     with pytest.raises(ConfigError, match="settings of several steps"):
         load_yaml(PSFConfig, path)
 

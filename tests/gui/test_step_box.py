@@ -160,6 +160,6 @@ def test_localize(state, done, total, config, mark, said):
 
 
 def test_results():
-    assert step_states.results_state(0, "").mark is Mark.NOTHING
-    found = step_states.results_state(12, "12 localizations\n3 a frame")
+    assert step_states.results_state(0, 0, "").mark is Mark.NOTHING
+    found = step_states.results_state(12, 12, "12 localizations\n3 a frame")
     assert found == StepState(Mark.DONE, "12 localizations", "12 localizations\n3 a frame")

@@ -3,7 +3,7 @@ import time
 from pathlib import Path
 
 import pytest
-from qtpy.QtCore import QThread
+from qtpy.QtCore import QThread, QTimer
 
 from napari_dilatedloc.gui.worker import GeneratorWorker, State, describe
 
@@ -112,6 +112,53 @@ def test_one_job_at_a_time_and_again_after_it(qtbot, worker):
 
 def iter_once():
     yield "again"
+
+
+def test_what_takes_long_to_show_comes_in_slices(qtbot, worker):
+    """A timer of the event loop gets its turn, although all items are there at once."""
+    turns, slices = [], []
+    beat = QTimer()
+    beat.timeout.connect(lambda: turns.append(len(slices)))
+    beat.start(0)
+
+    def show(items):
+        slices.append(items)
+        time.sleep(0.02 * len(items))
+
+    def job(stop):
+        yield from range(30)
+
+    worker.yielded.connect(show)
+    with qtbot.waitSignal(worker.finished, timeout=20_000):
+        worker.start(job)
+    assert [item for items in slices for item in items] == list(range(30))
+    assert worker.state is State.DONE
+    assert max(len(items) for items in slices) <= 2
+    assert set(turns) >= set(range(5, 25))  # between any two slices
+
+
+def test_closing_amid_slices_delivers_all_and_cancelling_too(qtbot, worker):
+    for end in (worker.stop_and_wait, worker.cancel):
+        items, states = collect(worker)
+
+        def show(_items):
+            time.sleep(0.02)
+
+        worker.yielded.connect(show)
+        worker.start(lambda stop: iter_some(50))
+        qtbot.waitUntil(lambda found=items: len(found) > 3, timeout=20_000)
+        qtbot.wait(100)  # by now the thread has ended, and Qt has deleted it
+        assert len(items) < 50
+        end()
+        qtbot.waitUntil(lambda: not worker.state.busy, timeout=20_000)
+        assert items == list(range(50))
+        assert states[-1] is State.CANCELLED
+        worker.yielded.disconnect()
+        worker.state_changed.disconnect()
+
+
+def iter_some(count):
+    yield from range(count)
 
 
 def test_deleting_a_running_worker_stops_its_thread(qtbot):

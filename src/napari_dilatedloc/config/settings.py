@@ -10,6 +10,7 @@ from pydantic import Field
 
 from napari_dilatedloc.config.base import Config, ConfigError, parse_config, read_yaml
 from napari_dilatedloc.config.camera import CameraConfig, EMCCDConfig, SCMOSConfig
+from napari_dilatedloc.config.clusters import ClusterConfig
 from napari_dilatedloc.config.drift import DriftConfig
 from napari_dilatedloc.config.filters import FilterConfig
 from napari_dilatedloc.config.linking import LinkingConfig
@@ -75,6 +76,7 @@ class Settings(Config):
     filter: FilterConfig = Field(default_factory=lambda: FilterConfig())
     drift: DriftConfig = Field(default_factory=lambda: DriftConfig())
     link: LinkingConfig = Field(default_factory=lambda: LinkingConfig())
+    cluster: ClusterConfig | None = Field(None, description="a radius has no usual value")
 
     def states(self, section: str) -> bool:
         """Whether a section was stated."""
@@ -184,6 +186,7 @@ def _section(settings: Settings, kind: Any, source: str) -> Any:
         (FilterConfig, "filter", settings.states("filter"), settings.filter),
         (DriftConfig, "drift", settings.states("drift"), settings.drift),
         (LinkingConfig, "link", settings.states("link"), settings.link),
+        (ClusterConfig, "cluster", settings.cluster is not None, settings.cluster),
     ]
     for candidate, name, stated, value in found:
         if candidate == kind:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from napari_dilatedloc.config import LocalizeConfig, PSFSettings, Settings
+from napari_dilatedloc.config.clusters import ClusterConfig
 
 PROGRAM = "dilatedloc"
 OPTIONS = {"threshold", "device", "engine", "precision", "batch_frames"}
@@ -19,6 +20,10 @@ NO_MOVIE_FILE = (
 NO_PSF_FILE = (
     "The command line needs the PSF as a name or a file: save it first, with 'Save PSF…', and "
     "choose that file."
+)
+NO_TABLE_FILE = (
+    "The command line needs a table from a file: export the localizations first, or choose a movie "
+    "from a file, whose table 'dilatedloc localize' writes beside it."
 )
 PLAIN_FILE = (
     "The command line reads a PSF file as it is: save the PSF with its pixel size and z direction "
@@ -62,7 +67,7 @@ def localize_command(
     if movie is None:
         raise ValueError(NO_MOVIE_FILE)
     path = Path(movie)
-    out = path.with_name(f"{path.stem}-localizations.csv")
+    out = table_of(path)
     command = [PROGRAM, "localize", str(path), "--model", str(settings.model), "--out", str(out)]
     if settings.movie.pixel_size_nm is not None:
         command += ["--pixel-size-nm", f"{settings.movie.pixel_size_nm:.10g}"]
@@ -86,6 +91,33 @@ def localize_command(
         command += ["--config", str(file)]
         needed["localize"] = wanted
     return command, Settings.model_validate(needed) if needed else None
+
+
+def table_of(movie: Path) -> Path:
+    """Table that the command above writes for a movie."""
+    return movie.with_name(f"{movie.stem}-localizations.csv")
+
+
+def cluster_command(config: ClusterConfig, table: Path, pixel_size_nm: float | None) -> list[str]:
+    """Command that finds the clusters of a table in a file.
+
+    Parameters
+    ----------
+    config : ClusterConfig
+    table : Path
+        Localizations; what is written comes to lie beside it.
+    pixel_size_nm : float or None
+        Camera pixel, nm; None: the file knows it.
+    """
+    labelled = table.with_name(f"{table.stem}-clusters{table.suffix}")
+    clusters = table.with_name(f"{table.stem}-clusters-table.csv")
+    command = [PROGRAM, "cluster", str(table), "--out", str(labelled)]
+    command += ["--clusters-out", str(clusters)]
+    for name, value in config.settings().items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    if pixel_size_nm is not None:
+        command += ["--pixel-size-nm", f"{pixel_size_nm:.10g}"]
+    return command
 
 
 def train_command(settings: Settings, out: Path, file: Path) -> tuple[list[str], Settings]:

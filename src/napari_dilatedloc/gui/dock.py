@@ -18,6 +18,7 @@ from napari_dilatedloc.gui.camera_form import first_sentence
 from napari_dilatedloc.gui.camera_presets import CameraPresets
 from napari_dilatedloc.gui.dock_settings import (
     apply_settings,
+    cluster_line,
     defaults,
     localize_line,
     read_settings,
@@ -202,6 +203,11 @@ class DilatedLocDock(QWidget):
         """Put the command that trains like this onto the clipboard."""
         self._copy(train_line)
 
+    @Slot()
+    def copy_cluster_command(self) -> None:
+        """Put the command that finds clusters like this onto the clipboard."""
+        self._copy(cluster_line)
+
     def event(self, event: QEvent) -> bool:
         """Stop the workers when napari takes the dock out or closes."""
         if event.type() == QEvent.Type.Show:
@@ -264,6 +270,7 @@ class DilatedLocDock(QWidget):
         bar.reset_chosen.connect(self.reset)
         bar.localize_command_chosen.connect(self.copy_localize_command)
         bar.train_command_chosen.connect(self.copy_train_command)
+        bar.cluster_command_chosen.connect(self.copy_cluster_command)
         for worker in (self.psf_step.worker, self.train_step.worker):
             worker.state_changed.connect(self._watch_window)
         # the headers, last: what they show has been brought up to date by then

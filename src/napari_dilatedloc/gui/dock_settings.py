@@ -10,7 +10,15 @@ from napari_dilatedloc.config import LocalizeConfig, MovieSettings, Settings, sa
 from napari_dilatedloc.config.drift import DriftConfig
 from napari_dilatedloc.config.filters import FilterConfig
 from napari_dilatedloc.config.linking import LinkingConfig
-from napari_dilatedloc.gui.command_line import localize_command, quoted, train_command
+from napari_dilatedloc.gui.cluster_box import DEFAULT
+from napari_dilatedloc.gui.command_line import (
+    NO_TABLE_FILE,
+    cluster_command,
+    localize_command,
+    quoted,
+    table_of,
+    train_command,
+)
 from napari_dilatedloc.gui.preferences import config_folder, preferences
 from napari_dilatedloc.gui.train_form import default_settings
 
@@ -34,6 +42,7 @@ def defaults() -> Settings:
             "filter": FilterConfig(),
             "drift": DriftConfig(),
             "link": LinkingConfig(),
+            "cluster": DEFAULT,
         }
     )
 
@@ -57,6 +66,7 @@ def read_settings(dock: DilatedLocDock) -> Settings:
         filter=dock.results.filter.value(),
         drift=dock.results.process.drift,
         link=dock.results.process.linking,
+        cluster=dock.results.clusters.value(),
     )
 
 
@@ -83,6 +93,8 @@ def apply_settings(dock: DilatedLocDock, settings: Settings) -> None:
         dock.results.process.set_drift(settings.drift)
     if settings.states("link"):
         dock.results.process.set_linking(settings.link)
+    if settings.cluster is not None:
+        dock.results.clusters.setValue(settings.cluster)
 
 
 def localize_line(dock: DilatedLocDock) -> str:
@@ -93,12 +105,28 @@ def localize_line(dock: DilatedLocDock) -> str:
     ValueError, OSError
         If there is none, in one sentence, or its settings file cannot be written.
     """
-    movie = dock.movie_step.movie
-    source = getattr(getattr(movie, "source", None), "path", None)
+    source = _movie_file(dock)
     settings, preset = read_settings(dock), dock.camera_box.preset_path
     _, wanted = localize_command(settings, source, Path(), preset)
     file = Path() if wanted is None else _written(wanted)
     return quoted(localize_command(settings, source, file, preset)[0])
+
+
+def cluster_line(dock: DilatedLocDock) -> str:
+    """Command that finds clusters as the dock would: of the exported table, else of the movie's.
+
+    Raises
+    ------
+    ValueError
+        If there is none, in one sentence.
+    """
+    table, source = dock.results.exported, _movie_file(dock)
+    if table is None and source is None:
+        raise ValueError(NO_TABLE_FILE)
+    result, size = dock.result, dock.movie_step.pixel_size_nm
+    size = size if result is None else result.info.pixel_size_nm
+    config = dock.results.clusters.value()
+    return quoted(cluster_command(config, table or table_of(Path(str(source))), size))
 
 
 def train_line(dock: DilatedLocDock) -> str:
@@ -112,6 +140,11 @@ def train_line(dock: DilatedLocDock) -> str:
     settings, out = read_settings(dock), dock.train_step.form.out
     _, wanted = train_command(settings, out, Path())
     return quoted(train_command(settings, out, _written(wanted))[0])
+
+
+def _movie_file(dock: DilatedLocDock) -> str | None:
+    """File of the movie layer; None where it lives in memory."""
+    return getattr(getattr(dock.movie_step.movie, "source", None), "path", None)
 
 
 def _written(settings: Settings) -> Path:

@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from threading import Event
+from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QTimer, Signal, Slot
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_dilatedloc.config.filters import FilterConfig
 from napari_dilatedloc.gui.filter_form import Columns, FilterForm
+from napari_dilatedloc.gui.latest_worker import LatestWorker
 from napari_dilatedloc.gui.live import LiveResult
 from napari_dilatedloc.gui.status_line import StatusLine
 from napari_dilatedloc.gui.worker import GeneratorWorker, State
-from napari_dilatedloc.table import Localizations, TableInfo
+
+if TYPE_CHECKING:
+    from napari_dilatedloc.analysis.ranges import Histogram
 
 FOLLOW_MS = 30
 """From a drag to the picture."""
 REST_MS = 150
 """From the last drag to the other histograms, and to a step that can be undone."""
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What a worker saw.
+
+    Attributes
+    ----------
+    columns : Columns
+        What is filtered, and how.
+    histograms : dict of Histogram
+        By the name of the column.
+    places : ndarray of int32, optional
+        As `LiveResult.find_places` gives them, the first time.
+    turn : int
+        How many filters there had been: of later ones it says nothing.
+    """
+
+    columns: Columns
+    histograms: dict[str, Histogram]
+    places: NDArray[np.int32] | None = None
+    turn: int = 0
 
 
 class FilterBox(QWidget):
@@ -38,6 +67,8 @@ class FilterBox(QWidget):
         self.form = FilterForm()
         self.line = StatusLine()
         self.worker = GeneratorWorker(self)
+        self.counter = LatestWorker(self)
+        self._turn = 0
         self._result: LiveResult | None = None
         self._looked_at: LiveResult | None = None  # by the worker
         self._columns: Columns | None = None
@@ -57,6 +88,8 @@ class FilterBox(QWidget):
         self.form.clear_clicked.connect(self.clear)
         self.worker.yielded.connect(self._on_ready)
         self.worker.failed.connect(self._on_failed)
+        self.counter.yielded.connect(self._on_counted)
+        self.counter.failed.connect(self._on_failed)
         self.worker.finished.connect(self._on_finished)
         self._update()
 
@@ -98,7 +131,7 @@ class FilterBox(QWidget):
         if self._result is None or self._columns is not None or self.worker.state.busy:
             return
         self._looked_at = self._result
-        job = partial(_begin, self._result.store.everything, self._result.info, self._settled)
+        job = partial(_begin, self._result, self._settled)
         self.line.show_status("Looking at the columns…")
         self.worker.start(job)
 
@@ -131,6 +164,7 @@ class FilterBox(QWidget):
         """Stop the worker (closing time)."""
         self._result = None  # or it would begin with the next one
         self.worker.stop_and_wait()
+        self.counter.stop_and_wait()
 
     @Slot(object)
     def _on_rest(self, config: FilterConfig) -> None:
@@ -167,6 +201,8 @@ class FilterBox(QWidget):
     def _exchange(self, config: FilterConfig) -> None:
         self.line.show_status("Filtering…")
         self.form.setEnabled(False)
+        self._turn += 1
+        self.counter.cancel()
         self.worker.start(partial(_exchange, self._columns, config))
 
     def _remember(self) -> None:
@@ -182,19 +218,35 @@ class FilterBox(QWidget):
         self._remember()
         if self._columns is None:
             return
-        self.form.show_config(self._columns.ranges.config)
-        self.form.show_histograms(self._columns)
+        self._turn += 1
+        self.counter.replace(partial(_count, self._columns, self._turn))
+        self._rest_here(self._columns)
+
+    def _rest_here(self, columns: Columns) -> None:
+        """Let all follow but the histograms."""
+        self.form.show_config(columns.ranges.config)
         if self._result is not None:
             self._result.settle()
         self._update()
 
     @Slot(list)
-    def _on_ready(self, items: list[Columns]) -> None:
+    def _on_counted(self, items: list[Looked]) -> None:
+        last = items[-1]
+        if last.columns is self._columns and last.turn == self._turn:
+            self.form.show_histograms(last.histograms)
+
+    @Slot(list)
+    def _on_ready(self, items: list[Looked]) -> None:
         if self._looked_at is not self._result:  # another result came meanwhile
             return
-        self._columns = items[-1]
+        last = items[-1]
+        self._columns = last.columns
+        if last.places is not None and self._result is not None:
+            self._result.know_places(last.places)
         self._apply()
-        self._settle()
+        self._remember()
+        self.form.show_histograms(last.histograms)
+        self._rest_here(last.columns)
 
     @Slot(str, str)
     def _on_failed(self, sentence: str, details: str) -> None:
@@ -217,19 +269,26 @@ class FilterBox(QWidget):
             self.form.count.setText(f"{len(store):,} of {store.total:,} localizations are kept.")
 
 
-def _begin(
-    everything: Callable[[], Localizations], info: TableInfo, config: FilterConfig, _stop: Event
-) -> Iterator[Columns]:
+def _begin(result: LiveResult, config: FilterConfig, stop: Event) -> Iterator[Looked]:
     """Job: look at all columns; the filter holds already."""
     from napari_dilatedloc.analysis.ranges import RangeFilter
 
-    yield Columns.of(RangeFilter(everything(), info, config))
+    places = result.find_places()
+    columns = Columns.of(RangeFilter(result.store.everything(), result.info, config))
+    yield Looked(columns, columns.count(stop), places)
 
 
-def _exchange(columns: Columns, config: FilterConfig, _stop: Event) -> Iterator[Columns]:
+def _exchange(columns: Columns, config: FilterConfig, stop: Event) -> Iterator[Looked]:
     """Job: another filter; the form is disabled meanwhile, so nobody else changes it."""
     columns.ranges.set_config(config)
-    yield columns
+    yield Looked(columns, columns.count(stop))
+
+
+def _count(columns: Columns, turn: int, stop: Event) -> Iterator[Looked]:
+    """Job: histograms after a drag."""
+    found = columns.count(stop)
+    if not stop.is_set():
+        yield Looked(columns, found, turn=turn)
 
 
 def _once(parent: QWidget, interval_ms: int) -> QTimer:

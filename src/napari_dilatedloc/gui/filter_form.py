@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from threading import Event
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -64,14 +66,26 @@ class Columns:
 
     @classmethod
     def of(cls, ranges: RangeFilter) -> Self:
-        """Look at all columns, whose histograms are quick from then on."""
+        """Look at all columns."""
         spans = {}
         for column in COLUMNS:
             span = shown_span(ranges.values(column.name), column.name)
             if span is not None:
                 spans[column.name] = span
-                ranges.histogram(column.name, BINS, span)
         return cls(ranges, spans)
+
+    def count(self, stop: Event) -> dict[str, Histogram]:
+        """Histograms of all columns, for a worker; none where it was stopped.
+
+        While ranges are dragged they may be those of an instant between two: count again when the
+        drag rests.
+        """
+        found = {}
+        for name, span in self.spans.items():
+            if stop.is_set():
+                return {}
+            found[name] = self.ranges.histogram(name, BINS, span)
+        return found
 
 
 class FilterRow(QWidget):
@@ -222,13 +236,12 @@ class FilterForm(QWidget):
             button.setEnabled(way)
             button.setToolTip(use if way else why)
 
-    def show_histograms(self, columns: Columns) -> None:
+    def show_histograms(self, found: Mapping[str, Histogram]) -> None:
         """Draw all columns that have more than one value."""
         for name, row in self.rows.items():
-            span = columns.spans.get(name)
-            row.setVisible(span is not None)
-            if span is not None:
-                row.show_histogram(columns.ranges.histogram(name, BINS, span))
+            row.setVisible(name in found)
+            if name in found:
+                row.show_histogram(found[name])
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)

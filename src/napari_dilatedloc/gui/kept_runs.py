@@ -182,6 +182,7 @@ class _Keeper:
         self._started: RunStarted | None = None
         self._run: KeptRun | None = None
         self._writer: PartWriter | None = None
+        self._grows = self._caught_up = False
 
     def take(self, item: Any) -> None:
         if isinstance(item, RunStarted):
@@ -189,14 +190,16 @@ class _Keeper:
         elif isinstance(item, MovieGrew):
             frames, height, width = (int(side) for side in item.movie.shape)
             self._shape, self._pixel_size = (frames, height, width), item.pixel_size_nm
+            self._grows = True
         elif isinstance(item, LocalizedBlock) and self._started is not None:
             self._add(item, self._started)
 
-    def close(self) -> None:
-        """Write what waits."""
+    def close(self, *, whole: bool) -> None:
+        """Write what waits; `whole` says that the job came to its own end."""
         if self._writer is not None and self._run is not None:
             self._writer.flush()
-            self._run.note(self._run.about)
+            about = self._run.about
+            self._run.note(about.replace(ended=about.ended or (whole and self._caught_up)))
 
     def _add(self, block: LocalizedBlock, started: RunStarted) -> None:
         from napari_dilatedloc.inference.store import PartWriter
@@ -206,6 +209,7 @@ class _Keeper:
             self._run = self._runs.create(self._about(started))
             self._writer = PartWriter(self._run)
         self._writer.add(first + block.start, first + block.stop, block.localizations)
+        self._caught_up = block.stop >= block.total
         about = self._run.about
         self._run = KeptRun(
             self._run.path,
@@ -213,7 +217,8 @@ class _Keeper:
                 frames=(first, first + block.stop),
                 n_frames=self._shape[0],
                 localizations=about.localizations + len(block.localizations),
-                ended=block.stop >= block.total,
+                # of a movie that grows nobody knows until the job ends
+                ended=self._caught_up and not self._grows,
             ),
         )
         if not self._writer.waiting:
@@ -260,11 +265,11 @@ def keeping(
                     keeper = None
                     yield trouble
                 yield item
-            trouble, keeper = _closed(keeper), None
+            trouble, keeper = _closed(keeper, whole=not stop.is_set()), None
             if trouble is not None:
                 yield trouble
         finally:
-            _closed(keeper)
+            _closed(keeper, whole=False)
 
 
 def _tried(keeper: _Keeper | None, item: Any) -> NotKept | None:
@@ -276,10 +281,10 @@ def _tried(keeper: _Keeper | None, item: Any) -> NotKept | None:
     return None
 
 
-def _closed(keeper: _Keeper | None) -> NotKept | None:
+def _closed(keeper: _Keeper | None, *, whole: bool) -> NotKept | None:
     try:
         if keeper is not None:
-            keeper.close()
+            keeper.close(whole=whole)
     except (OSError, ValueError) as error:
         return NotKept(f"The end of the run is not kept on disk ({error}).")
     return None

@@ -1,117 +1,38 @@
-"""The growing result of a run: its table, its image and the points of the frame on show."""
+"""The growing result of a run: its table and its layers."""
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from napari.layers import Image, Points
+from napari.layers import Image
+from numpy.typing import NDArray
+from qtpy.QtCore import QTimer
 
 from napari_dilatedloc import render
 from napari_dilatedloc.config.filters import FilterConfig
 from napari_dilatedloc.gui.colours import ColourBy, Limits, colours_of, limits_of, values_of
-from napari_dilatedloc.gui.hue_layer import GUESS, HueLayer, pixels_of
+from napari_dilatedloc.gui.frame_points import FramePoints
+from napari_dilatedloc.gui.hue_layer import GUESS, SLICE_MS, HueLayer, pixels_of
 from napari_dilatedloc.gui.layers import (
     METADATA_KEY,
     POINTS_CAP,
-    POINTS_COLOUR,
     Placement,
     contrast_limits,
-    features,
     image_layer,
     magnification_for,
-    metadata,
     points_layer,
-    points_style,
 )
 from napari_dilatedloc.gui.store import LocalizationStore, Mask
 from napari_dilatedloc.table import Localizations, TableInfo
 
-
-class FramePoints:
-    """A small (y, x) Points layer that shows the localizations of the movie's current frame.
-
-    A layer with all of them is no longer fluid at a million; this one holds a hundred. It lives
-    as long as its layer is in the viewer, even when the dock is closed.
-    """
-
-    def __init__(
-        self,
-        viewer: Any,
-        placement: Placement,
-        store: LocalizationStore,
-        info: TableInfo,
-        name: str,
-    ) -> None:
-        self._viewer = viewer
-        self._placement = placement
-        self._store = store
-        self._pixel_size = info.pixel_size_nm
-        self._shown: tuple[int, int] | None = None
-        self._colour: tuple[ColourBy, Limits] = (ColourBy.NOTHING, (0.0, 1.0))
-        self.layer: Points = viewer.add_points(
-            np.zeros((0, 2), np.float32),
-            features=features(Localizations.empty(), info.pixel_size_nm),
-            name=name,
-            metadata=metadata(info),
-            **self._placement.plane_keywords(),
-            **points_style(),
-        )
-
-        # napari holds methods weakly but functions strongly: these keep the follower alive
-        def follow(_event: Any) -> None:
-            self.update()
-
-        def removed(event: Any) -> None:
-            if event.value == self.layer:
-                viewer.dims.events.current_step.disconnect(follow)
-                viewer.layers.events.removed.disconnect(removed)
-
-        viewer.dims.events.current_step.connect(follow)
-        viewer.layers.events.removed.connect(removed)
-        self.update()
-
-    @property
-    def frame(self) -> int:
-        """Frame of the movie on show."""
-        return self._placement.frame_on_show(self._viewer)
-
-    def colour(self, by: ColourBy, limits: Limits) -> None:
-        """Colour the circles by a value."""
-        if self._colour == (by, limits):
-            return
-        self._colour = (by, limits)
-        self.renew()
-
-    def renew(self) -> None:
-        """Show the current frame anew, whatever was shown."""
-        self._shown = None
-        self.update()
-
-    def update(self) -> None:
-        """Show the current frame, if it or the number of localizations changed."""
-        frame = self.frame
-        found = self._store.at_frame(frame)
-        if self._shown == (frame, len(found)):
-            return
-        self._shown = (frame, len(found))
-        show_points(self.layer, found, self._pixel_size, *self._colour)
-
-
-def show_points(
-    layer: Points, found: Localizations, pixel_size_nm: float, by: ColourBy, limits: Limits
-) -> None:
-    """Exchange what a small (y, x) Points layer of ours shows."""
-    layer.selected_data = set()
-    layer.data = np.column_stack([found.y, found.x])
-    layer.features = features(found, pixel_size_nm)
-    if by is ColourBy.NOTHING:
-        layer.border_color = POINTS_COLOUR
-    elif len(found):
-        layer.border_color = colours_of(values_of(found, by, pixel_size_nm), limits)
+CORRECTED_AT_A_TIME = 100_000
+"""Rows: some 10 ms of work."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +49,14 @@ class Kept:
 
     store: LocalizationStore
     info: TableInfo
+
+
+class Attached(Protocol):
+    """Layers that were made of a result, and go where it goes."""
+
+    @property
+    def layers(self) -> tuple[Any, ...]:
+        """Those that are in the viewer still."""
 
 
 class LiveResult:
@@ -167,6 +96,8 @@ class LiveResult:
         self.viewer = viewer
         self.name = name
         self.z_range_nm = z_range_nm
+        self.attached: list[Attached] = []
+        self._hidden: list[Any] = []  # layers of these that were on show before it was hidden
         self._hue: HueLayer | None = None
         active = viewer.layers.selection.active
         side = tuple(length * self.magnification for length in shape)
@@ -188,7 +119,11 @@ class LiveResult:
         self._dirty = False
         self._mask: Mask | None = None
         self._filter = FilterConfig()
-        self._places: np.ndarray | None = None  # pixel of each localization, while filtering
+        self._places: NDArray[np.int32] | None = None  # pixel of each row, while filtering
+        self._corrections: deque[tuple[np.ndarray, np.ndarray]] = deque()  # rows, 1 or -1
+        self._timer = QTimer()
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self._correct)
         if self.placement.units[1] != "pixel":
             viewer.canvas.overlays.scale_bar.visible = True
 
@@ -247,20 +182,53 @@ class LiveResult:
             In the order of `LocalizationStore.everything`.
         """
         if self._places is None:
-            everything = self.store.everything()
-            self._places = pixels_of(everything, self._image.shape, self.magnification)
+            self._places = self.find_places()
         whole = np.ones(self.store.total, dtype=bool)
         before, now = (whole if m is None else m for m in (self._mask, mask))
         self.store.keep(mask)
         self._mask, self._filter = mask, config
         changed = np.flatnonzero((before != now) & (self._places >= 0))
-        flat = self._image.reshape(-1)
-        np.add.at(flat, self._places[changed], np.where(now[changed], 1, -1).astype(np.float32))
-        self._dirty = True
-        if self.image_layer in self.viewer.layers:
-            self.image_layer.refresh(thumbnail=False, extent=False, highlight=False)
+        signs = np.where(now[changed], 1, -1).astype(np.int8)
+        for start in range(0, len(changed), CORRECTED_AT_A_TIME):
+            part = slice(start, start + CORRECTED_AT_A_TIME)
+            self._corrections.append((changed[part], signs[part]))
+        self._correct()
         if self._hue is not None:
             self._hue.restart()
+
+    def find_places(self) -> NDArray[np.int32]:
+        """Pixel of each localization of a table that has ended, (total,); -1 outside the image.
+
+        Takes long at ten million, so a worker may ask, and `know_places` then takes it.
+        """
+        everything = self.store.everything()
+        return pixels_of(everything, self._image.shape, self.magnification).astype(np.int32)
+
+    def know_places(self, places: NDArray[np.int32]) -> None:
+        """Take what `find_places` found."""
+        self._places = places
+
+    @property
+    def correcting(self) -> bool:
+        """Whether the image still follows the last filter."""
+        return bool(self._corrections)
+
+    def _correct(self) -> None:
+        """Add and take away localizations, and show it when all is done."""
+        until = time.monotonic() + SLICE_MS / 1000
+        flat = self._image.reshape(-1)
+        while self._corrections and self._places is not None:
+            rows, signs = self._corrections.popleft()
+            np.add.at(flat, self._places[rows], signs.astype(np.float32))
+            if time.monotonic() > until:
+                break
+        self._dirty = True
+        if self._corrections:
+            self._timer.start()
+            return
+        self._timer.stop()
+        if self.image_layer in self.viewer.layers:
+            self.image_layer.refresh(thumbnail=False, extent=False, highlight=False)
 
     def settle(self) -> None:
         """Let contrast and circles follow a filter."""
@@ -364,11 +332,18 @@ class LiveResult:
         """Show the layers, or hide them for a newer result over the same movie."""
         self.image_layer.visible = visible
         self.points.layer.visible = visible
+        if not visible:
+            theirs = (layer for one in self.attached for layer in one.layers)
+            self._hidden = [layer for layer in theirs if layer.visible]
+        for layer in self._hidden:
+            layer.visible = visible
 
     def remove(self) -> None:
         """Take the layers away."""
+        self._timer.stop()
         if self._hue is not None:
             self._hue.remove()
-        for layer in (self.image_layer, self.points.layer):
+        theirs = [layer for one in self.attached for layer in one.layers]
+        for layer in (*theirs, self.image_layer, self.points.layer):
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)

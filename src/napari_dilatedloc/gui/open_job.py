@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_dilatedloc.gui.kept_runs import KeptRun
 from napari_dilatedloc.gui.layers import Placement, field_of
+from napari_dilatedloc.gui.store import in_frame_order
 from napari_dilatedloc.io.tables import read_table
 from napari_dilatedloc.table import Localizations, TableInfo
 
@@ -53,7 +54,7 @@ def open_table_job(
     if not len(table):
         raise ValueError(f"{path.name} holds no localizations; choose another table.")
     yield TableOpened(path.stem, info, info.shape or field_of(table))
-    yield from parts_of(table.sorted_by_frame(), stop)
+    yield from parts_of(in_frame_order(table), stop)
 
 
 def open_kept_job(run: KeptRun, stop: Event) -> Iterator[TableOpened | Localizations]:

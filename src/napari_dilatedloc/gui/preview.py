@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QCheckBox, QPushButton, QVBoxLayout, QWidget
 
 from napari_dilatedloc.gui.colour_bar import ColourBar
 from napari_dilatedloc.gui.colours import ColourBy
+from napari_dilatedloc.gui.frame_points import show_points
 from napari_dilatedloc.gui.latest_worker import LatestWorker
 from napari_dilatedloc.gui.layers import (
     Placement,
@@ -22,7 +23,6 @@ from napari_dilatedloc.gui.layers import (
     movie_array,
     points_style,
 )
-from napari_dilatedloc.gui.live import show_points
 from napari_dilatedloc.gui.preview_job import FrameLook, FrameResidual, OpenModel, preview_job
 from napari_dilatedloc.gui.run import Asked
 from napari_dilatedloc.gui.shortcuts import PREVIEW, with_keys

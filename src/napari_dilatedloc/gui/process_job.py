@@ -11,6 +11,7 @@ from napari_dilatedloc.config.drift import DriftConfig
 from napari_dilatedloc.config.linking import LinkingConfig
 from napari_dilatedloc.gui.live import Kept, LiveResult
 from napari_dilatedloc.gui.open_job import TableOpened, parts_of
+from napari_dilatedloc.gui.store import in_frame_order
 from napari_dilatedloc.table import Localizations, TableInfo
 
 if TYPE_CHECKING:
@@ -62,4 +63,4 @@ def _shown(
         return
     name = f"{result.name} {what}"
     yield TableOpened(name, info, result.shape, result.z_range_nm, result.placement)
-    yield from parts_of(table.sorted_by_frame(), stop)
+    yield from parts_of(in_frame_order(table), stop)

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_dilatedloc.gui.cluster_box import ClusterBox
 from napari_dilatedloc.gui.colours import ColourBy
 from napari_dilatedloc.gui.export_job import export_job
 from napari_dilatedloc.gui.filter_box import FilterBox
@@ -32,6 +33,7 @@ from napari_dilatedloc.gui.shortcuts import EXPORT, with_keys
 from napari_dilatedloc.gui.status_line import StatusLine
 from napari_dilatedloc.gui.step_box import StepBox
 from napari_dilatedloc.gui.style import field_label, make_form, narrow
+from napari_dilatedloc.gui.volume_button import VolumeButton
 from napari_dilatedloc.gui.worker import GeneratorWorker, describe
 
 TABLE_FILTER = (
@@ -74,22 +76,25 @@ class ResultsStep(QWidget):
         super().__init__(parent)
         self._run: Run | None = None
         self._running = self._undo = self._waiting = False
+        self.exported: Path | None = None
+        """File that the result on show was written to last."""
         self.worker = GeneratorWorker(self)
         self._make_fields()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.summary)
         layout.addWidget(self.colour_row)
-        row = QHBoxLayout()
-        row.addWidget(self.open_button, 1)
-        row.addWidget(self.export_button, 1)
-        row.addWidget(self.points_button, 1)
-        layout.addLayout(row)
+        for pair in (
+            (self.open_button, self.export_button),
+            (self.points_button, self.volume_button),
+        ):
+            row = QHBoxLayout()
+            for button in pair:
+                row.addWidget(button, 1)
+            layout.addLayout(row)
         layout.addWidget(self.line)
-        layout.addWidget(self.filter_step)
-        layout.addWidget(self.process_step)
-        layout.addWidget(self.quality_step)
-        layout.addWidget(self.measure_step)
+        for step in self.boxes:
+            layout.addWidget(step)
         self.colour.activated.connect(self._on_colour)
         self.export_button.clicked.connect(self.export)
         self.points_button.clicked.connect(self.add_points)
@@ -99,6 +104,8 @@ class ResultsStep(QWidget):
         self.worker.state_changed.connect(self._update)
         self.worker.yielded.connect(self._on_written)
         self.worker.failed.connect(self.line.show_error)
+        self.volume_button.said.connect(self.line.show_status)
+        self.volume_button.failed.connect(self.line.show_error)
         self._update()
 
     @property
@@ -107,17 +114,33 @@ class ResultsStep(QWidget):
         return 0 if self._run is None else self._run.localizations
 
     @property
+    def total(self) -> int:
+        """Localizations of the last run so far, whatever the filter keeps."""
+        there = None if self._run is None else self._run.result
+        return 0 if there is None else there.store.total
+
+    @property
     def ready(self) -> bool:
         """Whether there are localizations and no run is adding to them."""
         return not self._trouble
+
+    @property
+    def boxes(self) -> tuple[StepBox, ...]:
+        """What can be done with a result that has ended."""
+        return (
+            self.filter_step,
+            self.process_step,
+            self.quality_step,
+            self.measure_step,
+            self.cluster_step,
+        )
 
     @property
     def _trouble(self) -> str:
         """Why nothing can be done with the localizations; empty if it can."""
         if self._running:
             return _RUNNING
-        there = None if self._run is None else self._run.result
-        if there is None or not there.store.total:
+        if not self.total:
             return _NO_RUN
         return "" if self.localizations else _NONE_KEPT
 
@@ -128,6 +151,7 @@ class ResultsStep(QWidget):
         """
         if run is not self._run:
             self.line.show_status("")
+            self.exported = None
         self._run, self._running, self._undo = run, running, undo
         self.filter.show_result(None if running else run.result)
         self.quality.show_result(None if running else run.result)
@@ -174,7 +198,8 @@ class ResultsStep(QWidget):
         if self._run is None or self._run.result is None or self._running:
             self.line.show_error(_RUNNING if self._running else _NO_RUN)
             return
-        kept = self._run.result.kept
+        kept = self.clusters.kept or self._run.result.kept
+        self._writing = (self._run, Path(path))
         self.worker.start(partial(export_job, Path(path), kept.store, kept.info))
         self.line.show_status(f"Writing {Path(path).name}…")
 
@@ -194,6 +219,8 @@ class ResultsStep(QWidget):
         self.worker.stop_and_wait()
         self.filter.shut_down()
         self.quality.shut_down()
+        self.clusters.shut_down()
+        self.volume_button.shut_down()
         if self._sharp is not None:
             self._sharp.worker.stop_and_wait()
         self._end_sharp()
@@ -232,12 +259,16 @@ class ResultsStep(QWidget):
         self.measure = MeasureBox()
         self.measure_step = StepBox("Profiles, regions", self.measure, opened=False)
         self.measure_step.header.setToolTip("Measure lines and regions drawn in a Shapes layer.")
+        self.clusters = ClusterBox()
+        self.cluster_step = StepBox("Clusters", self.clusters, opened=False)
+        self.cluster_step.header.setToolTip("Number the clusters, show and measure them.")
         self.open_button = QPushButton("Open…")
         self.open_menu = QMenu(self.open_button)
         self.open_menu.aboutToShow.connect(self._fill_open_menu)
         self.open_button.setMenu(self.open_menu)
         self.export_button = QPushButton("Export…")
         self.points_button = QPushButton("To Points layer")
+        self.volume_button = VolumeButton()
         self.line = StatusLine()
 
     @Slot()
@@ -245,10 +276,12 @@ class ResultsStep(QWidget):
         self.summary.setText(self._none() if self._run is None else self._run.summary())
         there = None if self._run is None else self._run.result
         self.colour_row.setVisible(there is not None)
-        for step in (self.filter_step, self.process_step, self.quality_step, self.measure_step):
+        for step in self.boxes:
             step.setVisible(there is not None and not self._running)
         why, busy = self._trouble, _RUNNING if self._running else _WAITING if self._waiting else ""
         self.process.set_trouble(why or busy, no_undo=busy if self._undo else None)
+        self.clusters.show_result(None if self._running else there, why)
+        self.volume_button.show_result(None if self._running else there, why)
         writing = _WRITING if self.worker.state.busy else ""
         self.open_button.setEnabled(not busy)
         self.open_button.setToolTip(busy or _OPEN_USE)
@@ -319,4 +352,7 @@ class ResultsStep(QWidget):
 
     @Slot(list)
     def _on_written(self, sentences: list[str]) -> None:
+        run, path = self._writing
+        if run is self._run:
+            self.exported = path
         self.line.show_status(sentences[-1])

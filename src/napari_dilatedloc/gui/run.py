@@ -233,8 +233,10 @@ class WatchedRun(Run):
                 self._show_frame(self.done - 1)
 
     def _show_frame(self, frame: int) -> None:
+        place = Placement.from_layer(self.movie) if self.movie is not None else None
         dims = self._viewer.dims
-        dims.set_current_step(dims.ndim - 3, frame)
+        if place is not None:  # not a step: other layers, as a volume, may begin elsewhere
+            dims.set_point(dims.ndim - 3, place.translate[0] + frame * place.scale[0])
         self._followed = frame
 
     def _add_movie(self) -> Image:

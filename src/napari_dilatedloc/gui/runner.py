@@ -248,6 +248,7 @@ class Runner(QObject):
                 self._opened = True
                 self.described.emit("", "")
                 self._show_run(running=True)
+                self._timer.start()
             elif isinstance(self.run, OpenedRun):
                 self.run.take_table(item)
 

@@ -27,6 +27,7 @@ class SettingsBar(QWidget):
     reset_chosen = Signal()
     localize_command_chosen = Signal()
     train_command_chosen = Signal()
+    cluster_command_chosen = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -48,6 +49,7 @@ class SettingsBar(QWidget):
         self.reset_action = settings.addAction("Reset all fields")
         self.localize_action = command.addAction("Copy 'dilatedloc localize …'")
         self.train_action = command.addAction("Copy 'dilatedloc train …'")
+        self.cluster_action = command.addAction("Copy 'dilatedloc cluster …'")
         for menu, button in ((settings, self.settings_button), (command, self.command_button)):
             menu.setToolTipsVisible(True)
             button.setMenu(menu)
@@ -60,6 +62,7 @@ class SettingsBar(QWidget):
         self.reset_action.triggered.connect(self.reset_chosen)
         self.localize_action.triggered.connect(self.localize_command_chosen)
         self.train_action.triggered.connect(self.train_command_chosen)
+        self.cluster_action.triggered.connect(self.cluster_command_chosen)
         self.set_busy(False)
 
     def set_busy(self, busy: bool) -> None:
@@ -73,6 +76,7 @@ class SettingsBar(QWidget):
         _explain(self.save_action, "Writes all fields as YAML; commands take it as --config")
         _explain(self.localize_action, "Localizes the movie's file with these settings")
         _explain(self.train_action, "Trains for this PSF and camera with these settings")
+        _explain(self.cluster_action, "Finds clusters in the exported table with these settings")
 
     def _ask_load(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Load settings", "", SETTINGS_FILTER)

@@ -33,7 +33,7 @@ def show_states(dock: DilatedLocDock) -> None:
     at = "" if run is None else run.so_far
     steps.localize.show_state(localize_state(state, done, total, at, config, trouble))
     summary = "" if run is None else run.summary()
-    steps.results.show_state(results_state(dock.results.localizations, summary))
+    steps.results.show_state(results_state(dock.results.localizations, dock.results.total, summary))
 
 
 def _training(dock: DilatedLocDock) -> str:
@@ -140,8 +140,11 @@ def localize_state(
     return StepState(Mark.NOTHING, f"{frames}, {level}")
 
 
-def results_state(localizations: int, summary: str) -> StepState:
-    """Header of "Results & export"."""
+def results_state(localizations: int, total: int, summary: str) -> StepState:
+    """Header of "Results & export": of `total` localizations so many are kept."""
+    if total and not localizations:
+        told = f"None of {total:,} localizations passes the filter: widen it, or 'Show all' there."
+        return StepState(Mark.ATTENTION, "the filter keeps nothing: widen it", told)
     if not localizations:
         return StepState(Mark.NOTHING, "no result yet")
     return StepState(Mark.DONE, summary.splitlines()[0], summary)

@@ -15,6 +15,13 @@ SAMPLE = 100_000
 Mask = NDArray[np.bool_]
 
 
+def in_frame_order(table: Localizations) -> Localizations:
+    """The table itself if it is in order of frame, else a sorted copy."""
+    if bool((table.frame[1:] >= table.frame[:-1]).all()):
+        return table
+    return table.sorted_by_frame()
+
+
 class LocalizationStore:
     """Localizations in blocks of frames; any frame is found by two binary searches.
 
@@ -56,7 +63,7 @@ class LocalizationStore:
             raise RuntimeError("a table that is filtered cannot grow; take the mask off first")
         self._ends.append(self.total + len(block))
         self._starts.append(start)
-        self._blocks.append(block.sorted_by_frame())
+        self._blocks.append(in_frame_order(block))
         self._whole = None
 
     def keep(self, mask: Mask | None) -> None:

@@ -1,18 +1,19 @@
 """Any generator of the core in a QThread: progress, stop and errors as Qt signals.
 
 The thread puts what the generator yields into a queue; a timer of the GUI thread empties it ten
-times a second. So no signal crosses threads but Qt's own ``finished``, and a fast generator
-cannot flood the event loop.
+times a second, and in slices where its items take long to show. So no signal crosses threads but
+Qt's own ``finished``, and a fast generator cannot flood the event loop.
 """
 
 from __future__ import annotations
 
 import logging
 import platform
+import time
 import traceback
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from queue import Empty, SimpleQueue
@@ -26,6 +27,10 @@ logger = logging.getLogger(__name__)
 Job = Callable[[Event], Iterator[Any]]
 DRAIN_INTERVAL_MS = 100
 STOP_TIMEOUT_MS = 20_000
+SLICE_MS = 12.0
+"""What is handed over at a time should take so long at most; the event loop answers in between."""
+GROWTH = 2
+"""The next slice is no more times larger than the one before: the first items may be cheap ones."""
 
 
 class State(Enum):
@@ -118,7 +123,8 @@ class GeneratorWorker(QObject):
     Signals
     -------
     yielded : list
-        What the generator yielded since the last signal, in order; at most ten times a second.
+        What the generator yielded since the last signal, in order: all of it if that is soon taken,
+        at most ten times a second; else parts of it, as many as are taken in a moment.
     failed : str, str
         One sentence and details.
     finished
@@ -135,6 +141,8 @@ class GeneratorWorker(QObject):
         super().__init__(parent)
         self._state = State.IDLE
         self._thread: _Thread | None = None
+        self._ended = False  # whether that thread has; Qt deletes it then
+        self._slice = 1.0  # items to hand over next
         self._timer = QTimer(self)
         self._timer.setInterval(DRAIN_INTERVAL_MS)
         self._timer.timeout.connect(self._drain)
@@ -155,9 +163,9 @@ class GeneratorWorker(QObject):
         # whichever half of this object goes first, Qt's or Python's
         self.destroyed.connect(thread.request_stop)
         weakref.finalize(self, thread.stop.set)
-        self._thread = thread
+        self._thread, self._ended, self._slice = thread, False, 1.0
         self._set_state(State.RUNNING)
-        self._timer.start()
+        self._timer.start(DRAIN_INTERVAL_MS)
         thread.start()
 
     @Slot()
@@ -165,36 +173,51 @@ class GeneratorWorker(QObject):
         """Ask the job to stop; `finished` follows. What it yielded until then is delivered."""
         if self._state is State.RUNNING and self._thread is not None:
             self._set_state(State.CANCELLING)
-            self._thread.request_stop()
+            self._thread.stop.set()
 
     @Slot()
     def stop_and_wait(self) -> None:
         """Stop the job, wait for its thread and deliver what it yielded (closing time)."""
         if self._thread is not None:
             self.cancel()
-            self._thread.stop_and_wait()
+            if not self._ended:
+                self._thread.stop_and_wait()
             self._settle(self._thread)
 
     @Slot()
     def _drain(self) -> None:
-        items = []
-        while self._thread is not None:
-            try:
-                items.append(self._thread.items.get_nowait())
-            except Empty:
-                break
+        """Hand over what has come, or a part of it; once the thread has ended, conclude."""
+        thread = self._thread
+        if thread is None:
+            return
+        items = self._taken(thread, int(self._slice))
+        began = time.perf_counter()
         if items:
             self.yielded.emit(items)
+        if self._thread is not thread:  # who took them stopped it
+            return
+        spent_ms = 1000 * (time.perf_counter() - began)
+        self._slice = _next_slice(self._slice, len(items), spent_ms)
+        if not thread.items.empty():
+            self._timer.start(0)
+        elif self._ended:
+            self._settle(thread)
+        else:
+            self._timer.start(DRAIN_INTERVAL_MS)
 
     @Slot()
     def _on_thread_finished(self) -> None:
         thread = self._thread
-        if thread is not None and thread.isFinished():  # else: an earlier thread's late signal
-            self._settle(thread)
+        if thread is not None and not self._ended and thread.isFinished():
+            self._ended = True  # else it was an earlier thread's late signal
+            self._drain()
 
     def _settle(self, thread: _Thread) -> None:
+        """Hand over all that is left, and end."""
         self._timer.stop()
-        self._drain()
+        items = self._taken(thread, thread.items.qsize())
+        if items:
+            self.yielded.emit(items)
         self._thread = None
         if thread.error is not None:
             self._set_state(State.FAILED)
@@ -204,6 +227,21 @@ class GeneratorWorker(QObject):
             self._set_state(State.CANCELLED if thread.stop.is_set() else State.DONE)
         self.finished.emit()
 
+    def _taken(self, thread: _Thread, most: int) -> list[Any]:
+        items: list[Any] = []
+        with suppress(Empty):
+            while len(items) < most:
+                items.append(thread.items.get_nowait())
+        return items
+
     def _set_state(self, state: State) -> None:
         self._state = state
         self.state_changed.emit(state)
+
+
+def _next_slice(before: float, taken: int, spent_ms: float) -> float:
+    """How many items to hand over next, from how long some took."""
+    if not taken:
+        return before
+    fitting = taken * SLICE_MS / max(spent_ms, 1e-3)
+    return float(min(max(1.0, fitting), GROWTH * before, 1e6))

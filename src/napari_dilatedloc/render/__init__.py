@@ -30,7 +30,7 @@ from napari_dilatedloc.render.counts import add_histogram, histogram
 from napari_dilatedloc.render.gaussian import MIN_SIGMA_PX, gaussian
 from napari_dilatedloc.render.index import PlacedSpots, PlaceIndex
 from napari_dilatedloc.render.view import Image, Spots, View, sub_pixels
-from napari_dilatedloc.render.volume import plane_count, planes, volume
+from napari_dilatedloc.render.volume import VoxelGrid, plane_count, planes, volume
 from napari_dilatedloc.render.write import write_image
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "PlacedSpots",
     "Spots",
     "View",
+    "VoxelGrid",
     "add_histogram",
     "auto_pixel_nm",
     "auto_z_step_nm",
