@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from napari_dilatedloc.config import LocalizeConfig
+from napari_dilatedloc.cores import usable_cores
 from napari_dilatedloc.inference import pipeline
 from napari_dilatedloc.inference.engine import build_engine
 from napari_dilatedloc.inference.pipeline import localize
@@ -60,7 +61,7 @@ def alone(run):
     """The same in this process, on as many threads as a worker has: sums depend on it."""
     movie, model = open_movie(run.movie), load_model(run.model)
     threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+    torch.set_num_threads(max(1, usable_cores() // 2))
     try:
         blocks = [block.localizations for block in localize(movie.data, model, CONFIG)]
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import torch
 
 from napari_dilatedloc import __version__
+from napari_dilatedloc.cores import usable_cores
 
 Machine = dict[str, str | int | None]
 
@@ -42,10 +42,3 @@ def cpu_model() -> str:
     except (OSError, subprocess.SubprocessError):
         pass  # no such file or program: another system
     return platform.processor() or platform.machine()
-
-
-def usable_cores() -> int:
-    """Cores this process may use; a container often has fewer than the machine."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -12,6 +12,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Self
 
 from napari_dilatedloc.config import CameraConfig, LocalizeConfig
+from napari_dilatedloc.cores import cores_beside_napari
 from napari_dilatedloc.gui.preferences import preferences
 from napari_dilatedloc.inference.report import LocalizedBlock
 
@@ -138,7 +139,7 @@ def model_for(model: str, camera: CameraConfig | None) -> Model:
 
 
 def leave_a_core_to_the_viewer() -> None:
-    """All cores but one for torch; with two, both: one alone would halve the speed.
+    """As many cores for torch as the preferences say, or `cores_beside_napari`.
 
     On Linux this thread and those it starts give way to the viewer's besides.
     """
@@ -148,5 +149,4 @@ def leave_a_core_to_the_viewer() -> None:
         own = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + NICENESS)
 
-    cores = os.cpu_count() or 1
-    torch.set_num_threads(preferences().threads or (cores if cores <= 2 else cores - 1))
+    torch.set_num_threads(preferences().threads or cores_beside_napari())

@@ -9,7 +9,6 @@ This module needs the extra ``[cluster]``.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from distributed import Client, LocalCluster, WorkerPlugin, as_completed, get_wo
 from distributed.scheduler import KilledWorker
 
 from napari_dilatedloc.config import CameraConfig, LocalizeConfig
+from napari_dilatedloc.cores import usable_cores
 from napari_dilatedloc.inference.device import choose_device
 from napari_dilatedloc.inference.engine import Engine, build_engine
 from napari_dilatedloc.inference.pipeline import RunMeter, localize
@@ -111,7 +111,7 @@ def connect(
             yield client
         return
     count = workers or 1
-    threads = threads or max(1, (os.cpu_count() or 1) // count)
+    threads = threads or max(1, usable_cores() // count)
     with (
         LocalCluster(
             n_workers=count,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,11 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_dilatedloc.cores import usable_cores
 from napari_dilatedloc.inference.tiles import Box
 from napari_dilatedloc.io.frames import FrameStack
 from napari_dilatedloc.io.movie import MovieError
 
-THREADS = min(4, os.cpu_count() or 1)
+THREADS = min(4, usable_cores())
 SMALLEST_SHARE = 8 * 2**20  # bytes below which copying is not shared among threads
 
 

@@ -24,6 +24,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from napari_dilatedloc.config import PSFConfig, TrainingConfig
+from napari_dilatedloc.cores import cores_beside_napari
 from napari_dilatedloc.training.pause import Pause
 from napari_dilatedloc.training.places import checkpoint_path
 
@@ -245,8 +246,7 @@ def _give_way() -> None:
 
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    cores = os.cpu_count() or 1
-    torch.set_num_threads(cores if cores <= 2 else cores - 1)
+    torch.set_num_threads(cores_beside_napari())
 
 
 def _psf(order: TrainingOrder) -> PSF:
