@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from napari_dilatedloc.gui import quality_box
 from napari_dilatedloc.gui.layers import Placement
 from napari_dilatedloc.gui.live import LiveResult
 from napari_dilatedloc.gui.quality_box import QualityBox
@@ -58,6 +59,45 @@ def test_figures_picture_and_report(qtbot, result, tmp_path):
     box.show_result(None)
     assert box.figures.text() == ""
     assert not box.save_button.isEnabled()
+
+
+def test_a_new_result_is_looked_at_where_the_box_can_be_seen(qtbot, result):
+    box = QualityBox()
+    qtbot.addWidget(box)
+    box.show_result(result)
+    assert box.worker.state is State.IDLE
+    with qtbot.waitSignal(box.worker.finished, timeout=TIMEOUT):
+        box.show()
+    assert "3,000 localizations" in box.figures.text()
+    box.hide()
+    box.show()
+    assert box.worker.state is State.DONE  # seen already
+    box.show_result(None)
+    with qtbot.waitSignal(box.worker.finished, timeout=TIMEOUT):
+        box.show_result(result)
+    assert "3,000 localizations" in box.figures.text()
+
+
+def test_of_two_new_results_the_later_one_is_looked_at(qtbot, result):
+    box = QualityBox()
+    qtbot.addWidget(box)
+    box.show()
+    box.show_result(result)
+    assert box.worker.state is State.RUNNING
+    box.show_result(None)
+    box.show_result(result)
+    qtbot.waitUntil(lambda: box.judged is not None, timeout=TIMEOUT)
+    assert "3,000 localizations" in box.figures.text()
+
+
+def test_a_large_result_waits_for_its_button(qtbot, result, monkeypatch):
+    monkeypatch.setattr(quality_box, "MOST_AT_ONCE", 2999)
+    box = QualityBox()
+    qtbot.addWidget(box)
+    box.show()
+    box.show_result(result)
+    assert box.worker.state is State.IDLE
+    assert box.button.isEnabled()
 
 
 def test_an_empty_result_is_one_sentence(qtbot, result):

@@ -10,7 +10,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Slot
-from qtpy.QtGui import QPixmap
+from qtpy.QtGui import QPixmap, QShowEvent
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_dilatedloc.gui.live import Kept, LiveResult
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _NO_RESULT = "There is no result yet: run Localize first."
 _WAIT = "Wait until the figures are there."
 _LOOK_FIRST = "Press 'Quality figures' first."
+MOST_AT_ONCE = 1_000_000
+"""Localizations of a result that is looked at unasked; more take tens of seconds of all cores."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,17 @@ class Judged:
 
 
 class QualityBox(QWidget):
-    """Quality figures of the result on show, as it is filtered now."""
+    """Quality figures of the result on show, as it is filtered now.
+
+    Those of a new result come by themselves where the box can be seen.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._result: LiveResult | None = None
         self.judged: Judged | None = None
         self._outdated = False  # what the worker looks at is no longer on show
+        self._due = False  # the result is new
         self.worker = GeneratorWorker(self)
         self.button = QPushButton("Quality figures")
         self.save_button = QPushButton("Save report…")
@@ -74,6 +80,7 @@ class QualityBox(QWidget):
         self.worker.yielded.connect(self._on_yielded)
         self.worker.failed.connect(self.line.show_error)
         self.worker.state_changed.connect(self._on_state)
+        self.worker.finished.connect(self._judge_if_due)
         self.forget()
 
     def show_result(self, result: LiveResult | None) -> None:
@@ -81,6 +88,13 @@ class QualityBox(QWidget):
         if result is not self._result:
             self._result = result
             self.forget()
+            self._due = result is not None and len(result.kept.store) <= MOST_AT_ONCE
+            self._judge_if_due()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look at a result that came while the box was closed."""
+        super().showEvent(event)
+        self._judge_if_due()
 
     @Slot()
     def judge(self) -> None:
@@ -100,11 +114,12 @@ class QualityBox(QWidget):
 
     def shut_down(self) -> None:
         """Stop the worker (closing time)."""
+        self._due = False
         self.worker.stop_and_wait()
 
     def forget(self) -> None:
         """Take the figures away, also those that are on their way: they are of something else."""
-        self.judged, self._outdated = None, True
+        self.judged, self._outdated, self._due = None, True, False
         for label in (self.figures, self.warnings, self.picture):
             label.clear()
             label.hide()
@@ -138,6 +153,11 @@ class QualityBox(QWidget):
         if state is State.CANCELLED:
             self.line.show_status("")
         self._update()
+
+    @Slot()
+    def _judge_if_due(self) -> None:
+        if self._due and self.isVisible():
+            self.judge()  # unless another one is still looked at, whose end comes back here
 
     def _update(self) -> None:
         busy = self.worker.state.busy
