@@ -48,6 +48,7 @@ def test_a_folder_of_movies_gives_tables_and_one_summary(run, movies, tmp_path):
     written = summary(out)
     assert [row["movie"] for row in written] == [row["movie"] for row in rows]
     assert "cell_3" in written[2]["warnings"]
+    assert [row["warnings"] for row in written] == [" ".join(row["warnings"]) for row in rows]
 
 
 def test_several_movies_named_one_by_one_and_again(run, movies, tmp_path):

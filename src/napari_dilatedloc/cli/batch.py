@@ -85,10 +85,10 @@ def run_batch(
             if os.environ.get("DILATEDLOC_DEBUG"):
                 raise
             say(f"error: {error}")
-            row |= {"status": "failed", "warnings": str(error)}
+            row |= {"status": "failed", "warnings": [str(error)]}
         else:
             figures = ("frames", "localizations", "seconds")
-            row |= {"status": record.status, "warnings": " ".join(record.warnings)}
+            row |= {"status": record.status, "warnings": list(record.warnings)}
             row |= {name: record.report.get(name) for name in figures}
         rows.append(row)
         _write(table.parent / SUMMARY, rows)
@@ -125,4 +125,4 @@ def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({**row, "warnings": " ".join(row["warnings"])} for row in rows)
