@@ -1,5 +1,7 @@
 """Calibration brings back known faults of a network that knows the truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -101,6 +103,15 @@ def test_a_known_pull_is_found_and_taken_off():
     after = np.histogram(np.mod(spread + 0.5, 1), 10, (0, 1))[0] / 1000
     assert before.max() > 1.12
     assert np.abs(after - 1).max() < 0.1  # 3.2% counting noise a bin
+
+
+def test_dim_molecules_that_look_bright_do_not_rule_the_photons():
+    """A network that says 10% too little, but of the dim ones only the lucky are found."""
+    pairs = made_pairs(n=2000)
+    true = np.where(np.arange(2000) < 400, 600.0, 5000.0)
+    said = np.where(true < 1000, 1.6 * true, 0.9 * true)
+    pairs = replace(pairs, photons=true, error_photons=said - true)
+    assert calibration_of(pairs).photons == pytest.approx(1 / 0.9, rel=1e-3)
 
 
 def test_a_few_wrong_pairings_do_not_rule():

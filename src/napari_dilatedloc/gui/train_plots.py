@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QWidget
 from napari_dilatedloc.gui.plot_theme import ThemedPlot
 from napari_dilatedloc.gui.training_log import TOTAL, Check, TrainingLog
 
-HEIGHT = 300
+HEIGHT = 400
 MOST_RATIO = 5.0
 """Errors of so many bounds are cut off, so that the rest can be told apart."""
 LEAST_SPAN = 0.05
@@ -26,7 +26,9 @@ TERMS = {
     "background": ("background", "tab:gray"),
 }
 """Word and colour of each loss term (`training.loss.loss_terms`)."""
-MARGINS = {"left": 0.1, "right": 0.98, "bottom": 0.13, "top": 0.93, "wspace": 0.32, "hspace": 0.6}
+MARGINS = {"left": 0.1, "right": 0.98, "bottom": 0.09, "top": 0.95, "wspace": 0.05, "hspace": 0.7}
+LOSS_WIDTHS = (1.0, 0.55)
+"""Of the loss and of its legend, which is beside it."""
 
 
 class TrainPlots(ThemedPlot):
@@ -57,9 +59,9 @@ class TrainPlots(ThemedPlot):
     def _make_axes(self) -> None:
         """Everything is made once and moved later, which is several times faster."""
         self.make_figure(HEIGHT)
-        grid = self.figure.add_gridspec(2, 2, **MARGINS)
+        grid = self.figure.add_gridspec(3, 2, width_ratios=LOSS_WIDTHS, **MARGINS)
         loss, jaccard, errors = (
-            self.figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, :])
+            self.figure.add_subplot(place) for place in (grid[0, 0], grid[1, :], grid[2, :])
         )
         _style(loss, "Loss above its lowest", "minutes")
         _style(jaccard, "Jaccard", "minutes")
@@ -146,7 +148,15 @@ def _whole_run(axis: Any, log: TrainingLog) -> None:
 
 
 def _add_loss_legend(axis: Any, lines: list[Any]) -> None:
-    axis.legend(handles=lines, fontsize=7, frameon=False, handlelength=1, loc="upper right")
+    axis.legend(
+        handles=lines,
+        fontsize=8,
+        frameon=False,
+        handlelength=1,
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.15),
+        borderaxespad=0,
+    )
 
 
 def _add_legend(axis: Any, lines: list[Any]) -> None:

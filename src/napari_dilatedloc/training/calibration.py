@@ -94,7 +94,7 @@ def best_threshold(data: Localized, pixel_size_nm: float, min_photons: float) ->
 
 
 def calibration_of(pairs: Pairs) -> CalibrationConfig:
-    """What makes photons right in the sum, and z-scores have a mean square of one.
+    """What makes photons right in the median, and z-scores have a mean square of one.
 
     Photons and the pull to pixel centres come first; errors are those after their correction. Then
     the powers of the predicted errors (`power_of`), then their factors. A localization that was
@@ -108,7 +108,8 @@ def calibration_of(pairs: Pairs) -> CalibrationConfig:
     pull = pull_of(pairs)
     pairs = _released(pairs, pull).only_found()
     found = pairs.photons + pairs.error_photons
-    photons = float(pairs.photons.sum() / found.sum())
+    # not the sums: of the dimmest only those are found that look brighter than they are
+    photons = float(1 / np.median(found / pairs.photons))
     fitted = {"sigma_photons": _spread((photons * found - pairs.photons) / pairs.sigma_photons)}
     for axis, name, unit in (("x", "x", UNIT_PX), ("y", "y", UNIT_PX), ("z", "z_nm", UNIT_NM)):
         sigma, error = getattr(pairs, f"sigma_{name}"), getattr(pairs, f"error_{name}")
