@@ -1,5 +1,7 @@
 """A volume layer lies where its molecules are, and switches nothing."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -144,6 +146,7 @@ def test_a_large_field_is_said_in_one_sentence(qtbot, movie_viewer, button, monk
 def test_it_can_be_cancelled(qtbot, movie_viewer, button, monkeypatch):
     def endless(*_args):
         while True:
+            time.sleep(1e-3)  # or the planes would be drawn before anybody cancels
             yield np.zeros((1, 1), np.float32)
 
     class Grid:
