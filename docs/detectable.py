@@ -4,7 +4,7 @@
 others, of known PSF and over a known background, is seen if the best filter's answer stands `LONE`
 standard deviations out of the noise: fewer would let in a false one now and then among the ten
 thousands of places of a frame. `KNOWN` are enough where it was seen in the frame before or after.
-Crowding is not looked at, so no method can do better.
+Crowding is not looked at, so it is an upper bound under these thresholds, not what can be reached.
 """
 
 import argparse
