@@ -31,6 +31,9 @@ class TrainingConfig(Config):
     warmup_steps: int = Field(200, ge=0, description="steps until the peak learning rate")
     weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
     clip: float = Field(5.0, gt=0, description="largest gradient norm")
+    freeze_norms_at: float = Field(
+        0.5, ge=0, le=1, description="share of the run after which batch-norm statistics stay"
+    )
     average: float = Field(0.998, ge=0, lt=1, description="decay of the weight average")
     validate_every: int = Field(500, ge=1, description="steps between validations")
     validation_frames: int = Field(300, ge=1, description="frames of the fixed validation set")
@@ -57,7 +60,7 @@ class TrainingConfig(Config):
         return self.model_copy(update=short)
 
 
-FINE_TUNING: dict[str, Any] = {"minutes": 7.0, "warmup_steps": 50}
+FINE_TUNING: dict[str, Any] = {"minutes": 7.0, "warmup_steps": 50, "freeze_norms_at": 0.0}
 """Defaults that differ when training starts from weights: a quarter of a CPU hour on two cores."""
 
 

@@ -18,7 +18,7 @@ from napari_dilatedloc.files import replacing
 from napari_dilatedloc.psf.base import PSF
 from napari_dilatedloc.training.muon import Muon, split_parameters
 
-COUNTERS = ("step", "seconds", "cpu_seconds", "best", "rate_factor", "stale")
+COUNTERS = ("step", "seconds", "cpu_seconds", "best", "rate_factor", "stale", "norms_frozen")
 FREE_TO_CHANGE = {"steps", "minutes", "device", "patience"}
 
 
@@ -50,6 +50,8 @@ class TrainingState:
         On the learning rate; halved whenever the run diverged.
     stale : int
         Validations since the best one.
+    norms_frozen : bool
+        Whether batch norm's statistics are held (see `norms`).
     """
 
     network: nn.Module
@@ -63,6 +65,7 @@ class TrainingState:
     best: float = float("inf")
     rate_factor: float = 1.0
     stale: int = 0
+    norms_frozen: bool = False
 
 
 def new_state(network: nn.Module, config: TrainingConfig, scaling: ScalingConfig) -> TrainingState:

@@ -23,7 +23,6 @@ from napari_dilatedloc.inference.device import autocast_for, choose_device, fast
 from napari_dilatedloc.network.checkpoint import Model, save_model
 from napari_dilatedloc.network.output import activate, scaling_for
 from napari_dilatedloc.network.registry import as_network
-from napari_dilatedloc.network.shipped import SUFFIX, ModelFileError
 from napari_dilatedloc.psf.base import PSF
 from napari_dilatedloc.simulation.simulator import Simulator
 from napari_dilatedloc.training.batches import BatchMaker, TrainingBatch, batches
@@ -31,8 +30,9 @@ from napari_dilatedloc.training.finish import finish_model
 from napari_dilatedloc.training.guard import Guard
 from napari_dilatedloc.training.isolated import IsolatedAccuracy
 from napari_dilatedloc.training.loss import loss_terms
+from napari_dilatedloc.training.norms import hold_statistics, measure_statistics
 from napari_dilatedloc.training.pause import Pause
-from napari_dilatedloc.training.places import checkpoint_path
+from napari_dilatedloc.training.places import check_writable, checkpoint_path
 from napari_dilatedloc.training.schedule import batch_size, learning_rate, patch_px
 from napari_dilatedloc.training.start import adapted, fresh_network
 from napari_dilatedloc.training.state import (
@@ -52,6 +52,8 @@ logger = logging.getLogger(__name__)
 MAX_ROLLBACKS = 5
 FIXED_SEED, FIXED_BATCHES = 20241005, 24
 """Of the batches whose loss says which weights are kept."""
+NORMS_SEED = 20241006
+"""Of the batches that batch norm's statistics are measured on."""
 
 
 class _Stopped(Exception):
@@ -115,7 +117,7 @@ def train(
     """
     if out.exists() and not resume:
         raise FileExistsError(f"{out} is there already; resume, or give another name or remove it")
-    _check_path(out)
+    check_writable(out)
     run = _Run(config, psf, out, init)
     if resume:
         run.resume()
@@ -141,14 +143,6 @@ def _go_on(stop: threading.Event, pause: Pause | None) -> bool:
     if pause is not None and pause.is_set():
         pause.wait_until_resumed(stop)
     return not stop.is_set()
-
-
-def _check_path(out: Path) -> None:
-    """Refuse a model file that cannot be written before hours of training."""
-    if out.suffix != SUFFIX:
-        raise ModelFileError(f"model files end in {SUFFIX}, got {out.name}; rename the output")
-    if not out.absolute().parent.is_dir():
-        raise FileNotFoundError(f"cannot write {out}: no folder {out.absolute().parent}; create it")
 
 
 @dataclass(frozen=True)
@@ -207,6 +201,8 @@ class _Run:
         load_state(checkpoint_path(self.out), self.state, self.config, self.psf)
         self.maker = replace(self.maker, scaling=self.state.scaling)
         self.snapshot = to_tensors(self.state)
+        if self.state.norms_frozen:
+            hold_statistics(self.state.network)
 
     def save(self) -> None:
         """Write the state, unless it is that of the beginning."""
@@ -231,6 +227,8 @@ class _Run:
     def advance(self, batch: TrainingBatch) -> TrainingStep:
         """One optimizer step, with validation and checkpoint when due."""
         wall, cpu = time.perf_counter(), time.process_time()
+        if not self.state.norms_frozen and self.progress() >= self.config.freeze_norms_at:
+            self._freeze_norms()
         losses, diverged = self._optimize(batch)
         self.state.generator.set_state(batch.generator_state)
         self.state.step += 1
@@ -321,6 +319,13 @@ class _Run:
             raw = network(batch.frames.to(self.device)).flatten(0, 1)
         prediction = activate(raw, as_network(network).channels, scaling)
         return loss_terms(prediction, batch.targets.to(self.device), scaling.bg_scale)
+
+    def _freeze_norms(self) -> None:
+        """From now on normalize by statistics of fresh batches, not of the one at hand."""
+        network, generator = self.state.network, torch.Generator().manual_seed(NORMS_SEED)
+        measure_statistics(network, lambda: self._losses(network, self.maker.draw(generator)))
+        hold_statistics(network)
+        self.state.norms_frozen = True
 
     def _roll_back(self) -> str:
         self.rollbacks += 1
