@@ -167,6 +167,25 @@ def test_dim_emitters_do_not_take_bright_partners_after_the_match():
     assert (result.true_positives, result.false_positives, result.false_negatives) == (1, 0, 0)
 
 
+def test_a_border_counts_neither_way():
+    """In frames of 40 x 60 px the border of 450 nm is 4.5 px, from the edge of the first pixel."""
+    inside = [[0, 1000, 1000], [0, 400, 400], [0, 3500, 5500]]  # in the corners by a hair
+    cut = [[0, 390, 3000], [0, 2000, 390], [0, 3510, 3000], [0, 2000, 5510]]
+    truth = emitters([0] * 7, inside + cut)
+    # one found inside, one found in the border, one false in either
+    at = [[0, 1000, 1020], [0, 395, 3000], [0, 100, 100], [0, 2500, 2500]]
+    result = evaluate(found([0] * 4, at), truth, PIXEL, field_px=(40, 60), border_nm=450)
+    assert (result.true_positives, result.false_positives, result.false_negatives) == (1, 1, 2)
+    assert result.rmse_lateral_nm == pytest.approx(20, rel=1e-4)
+    whole = evaluate(found([0] * 4, at), truth, PIXEL, field_px=(40, 60))
+    assert (whole.true_positives, whole.false_positives, whole.false_negatives) == (2, 2, 5)
+
+
+def test_a_border_needs_the_size_of_the_frames():
+    with pytest.raises(ValueError, match="give height and width"):
+        evaluate(*random_pair(), PIXEL, border_nm=450)
+
+
 def test_remove_shift():
     _, truth = random_pair(density=1)
     shifted = Localizations.from_columns(

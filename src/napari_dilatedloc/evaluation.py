@@ -81,6 +81,8 @@ def evaluate(
     lateral_nm: float = 250.0,
     axial_nm: float = 500.0,
     min_photons: float = 0.0,
+    field_px: tuple[int, int] | None = None,
+    border_nm: float = 0.0,
     remove_shift: bool = False,
 ) -> Evaluation:
     """Compare localizations with the truth.
@@ -95,9 +97,19 @@ def evaluate(
         Largest distance of a pair, nm. Where a z is NaN the axial one is not asked for.
     min_photons : float
         Dimmer emitters, and localizations paired with them, count neither for nor against.
+    field_px : (int, int), optional
+        Height and width of the frames; needed for a border.
+    border_nm : float
+        Emitters this near to the border of the frames, localizations paired with them and unpaired
+        ones as near count neither for nor against. The Challenge left out 450 nm.
     remove_shift : bool
         Take the median difference off the localizations, then pair once more. For truths whose
         z-dependent wobble or origin differs from the calibration's.
+
+    Raises
+    ------
+    ValueError
+        If there is a border but no size of the frames.
 
     Examples
     --------
@@ -114,21 +126,25 @@ def evaluate(
     found_zyx, truth_zyx = _zyx_nm(localizations, pixel_size_nm), _zyx_nm(truth, pixel_size_nm)
     frames = (localizations.frame, truth.frame)
     gates = (lateral_nm, axial_nm)
-    bright = ~(truth.photons < min_photons)  # unknown photons (NaN) count as bright
+    inner_found, inner_truth = (
+        _inside(table, pixel_size_nm, field_px, border_nm) for table in (localizations, truth)
+    )
+    counting = ~(truth.photons < min_photons) & inner_truth  # unknown photons (NaN) are bright
     shift = np.zeros(3)
     i, j = _pair(found_zyx, truth_zyx, frames, gates)
-    if remove_shift and bright[j].any():
-        kept = bright[j]
+    if remove_shift and counting[j].any():
+        kept = counting[j]
         shift = _median_difference(found_zyx[i[kept]] - truth_zyx[j[kept]])
         found_zyx = found_zyx - shift
         i, j = _pair(found_zyx, truth_zyx, frames, gates)
-    kept = bright[j]
-    dim_pairs = int((~kept).sum())
+    kept = counting[j]
+    unpaired = inner_found.copy()
+    unpaired[i] = False
     error = found_zyx[i[kept]] - truth_zyx[j[kept]]
     return _score(
         error,
-        false_positives=len(localizations) - dim_pairs - len(error),
-        false_negatives=int(bright.sum()) - len(error),
+        false_positives=int(unpaired.sum()),
+        false_negatives=int(counting.sum()) - len(error),
         shift=shift,
     )
 
@@ -160,6 +176,25 @@ def _zyx_nm(table: Localizations | Emitters, pixel_size_nm: float) -> Floats64:
     """Positions in nm, (N, 3), z, y, x."""
     columns = (table.z_nm, table.y * np.float64(pixel_size_nm), table.x * np.float64(pixel_size_nm))
     return np.stack([column.astype(np.float64) for column in columns], axis=1)
+
+
+def _inside(
+    table: Localizations | Emitters,
+    pixel_size_nm: float,
+    field_px: tuple[int, int] | None,
+    border_nm: float,
+) -> NDArray[np.bool_]:
+    """Which rows lie further than that from the border of the frames, (N,)."""
+    if border_nm <= 0:
+        return np.ones(len(table), dtype=bool)
+    if field_px is None:
+        raise ValueError("a border to leave out needs the frames' size; give height and width, px")
+    border = border_nm / pixel_size_nm
+    inside = np.ones(len(table), dtype=bool)
+    for at, length in zip((table.y, table.x), field_px, strict=True):
+        # whole numbers are centres of pixels
+        inside &= (at + 0.5 >= border) & (length - 0.5 - at >= border)
+    return inside
 
 
 def _pair(

@@ -47,6 +47,16 @@ def test_the_path_from_movie_to_image(run, movie, tmp_path):
     assert figures["jaccard"] > 0.8
     assert figures["rmse_lateral_nm"] < 40
 
+    border = ("--border-nm", 450, "--min-photons", 1000)
+    args = ("evaluate", table, truth, "--pixel-size-nm", 100, *border, "--json")
+    status, out, _ = run(*args, "--field-px", 64, 64)
+    inner = json.loads(out)
+    assert inner["true_positives"] < figures["true_positives"]
+    assert inner["jaccard"] > 0.8
+    status, _, err = run(*args)
+    assert status == 2
+    assert "give height and width" in err
+
     picasso = tmp_path / "locs.hdf5"
     assert run("convert", table, "--out", picasso, "--pixel-size-nm", 100)[0] == 0
     assert (tmp_path / "locs.yaml").is_file()

@@ -63,6 +63,7 @@ def _facts(model: Model) -> str:
 def _figures(a: ModelAccuracy) -> str:
     rows = [
         ("Jaccard, precision, recall", f"{a.jaccard:.3f}, {a.precision:.3f}, {a.recall:.3f}"),
+        ("Jaccard of the whole field, cut spots included", f"{a.jaccard_whole_field:.3f}"),
         ("RMSE lateral (2-D), axial", f"{a.rmse_lateral_nm:.1f} nm, {a.rmse_axial_nm:.1f} nm"),
         ("RMSE / CRLB lateral", f"{a.rmse_over_crlb_lateral:.2f}"),
         ("RMSE / CRLB axial", f"{a.rmse_over_crlb_axial:.2f}"),

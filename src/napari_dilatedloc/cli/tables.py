@@ -22,6 +22,13 @@ def evaluate(
     min_photons: Annotated[
         float, typer.Option(help="Dimmer emitters count neither for nor against.")
     ] = 0,
+    border_nm: Annotated[
+        float, typer.Option(min=0, help="Border that is left out; the Challenge's is 450.")
+    ] = 0,
+    field_px: Annotated[
+        tuple[int, int] | None,
+        typer.Option(metavar="HEIGHT WIDTH", help="Size of the frames, needed for a border."),
+    ] = None,
     remove_shift: Annotated[
         bool, typer.Option(help="Take the median shift off before judging.")
     ] = False,
@@ -40,6 +47,8 @@ def evaluate(
         lateral_nm=lateral_nm,
         axial_nm=axial_nm,
         min_photons=min_photons,
+        field_px=field_px,
+        border_nm=border_nm,
         remove_shift=remove_shift,
     )
     show(result.to_dict(), as_json)

@@ -38,6 +38,7 @@ SEED = 20241100
 PHOTONS: Range = (3000.0, 7000.0)
 BG = 50.0
 MIN_PHOTONS = 500.0
+BORDER_NM = 450.0  # left out as in the Challenge: there the spots are cut
 EMITTERS = 6000
 FRAMES = (10, 1000)  # fewest and most, of 128 x 128 px
 DENSITIES = ((1600.0, 0.2), (4000.0, 0.06), (math.inf, 0.03))
@@ -56,6 +57,8 @@ class StandardTest:
         Of 128 x 128 px.
     min_photons : float
         Emitters dimmer in a frame count neither for nor against.
+    border_nm : float
+        Nor do those as near to the border of the field.
     isolated_photons, isolated_bg : float
         Of the isolated molecules that are compared with the bound.
     per_plane : int
@@ -69,6 +72,7 @@ class StandardTest:
     min_photons: float
     isolated_photons: float
     isolated_bg: float
+    border_nm: float = BORDER_NM
     per_plane: int = 100
     seed: int = SEED
 
@@ -80,7 +84,8 @@ class StandardTest:
             f"{self.frames} simulated frames of {FIELD_PX} x {FIELD_PX} px, seed {self.seed}: "
             f"{s.density_per_um2[0]:g} molecules on per um2, {s.photons[0]:g}-{s.photons[1]:g} "
             f"photons fully on, mean on-time {s.lifetime_frames:g} frames, background "
-            f"{s.bg[0]:g}; below {self.min_photons:g} photons in a frame counts neither way. "
+            f"{s.bg[0]:g}; below {self.min_photons:g} photons in a frame or within "
+            f"{self.border_nm:g} nm of the border counts neither way. "
             f"RMSE / CRLB: isolated molecules of {self.isolated_photons:g} photons over "
             f"{self.isolated_bg:g}, central 80% of z."
         )
@@ -93,7 +98,9 @@ class ModelAccuracy:
     Attributes
     ----------
     jaccard, precision, recall, rmse_lateral_nm, rmse_axial_nm, efficiency_3d : float
-        As in `evaluation.Evaluation`.
+        As in `evaluation.Evaluation`, a border of 450 nm left out.
+    jaccard_whole_field : float
+        The same with the border.
     rmse_over_crlb_lateral, rmse_over_crlb_axial : float
         Of isolated molecules, as in `isolated.IsolatedAccuracy`.
     z_variance_x, z_variance_y, z_variance_z : float
@@ -117,6 +124,7 @@ class ModelAccuracy:
     rmse_lateral_nm: float
     rmse_axial_nm: float
     efficiency_3d: float
+    jaccard_whole_field: float
     rmse_over_crlb_lateral: float
     rmse_over_crlb_axial: float
     z_variance_x: float
@@ -225,7 +233,17 @@ def judge(model: Model, psf: PSF, test: StandardTest, parts: list[Localized]) ->
     """All figures of a test whose parts `run_test` gave; isolated molecules are done here."""
     pixel_size_nm = model.info.pixel_size_nm
     data = joined(parts)
-    evaluation = evaluate(data.found, data.truth, pixel_size_nm, min_photons=test.min_photons)
+    whole, inner = (
+        evaluate(
+            data.found,
+            data.truth,
+            pixel_size_nm,
+            min_photons=test.min_photons,
+            field_px=(FIELD_PX, FIELD_PX),
+            border_nm=border_nm,
+        )
+        for border_nm in (0.0, test.border_nm)
+    )
     pairs = pair_up(data, pixel_size_nm, test.min_photons)
     isolated = _isolated(model, psf, test)
     true = np.stack([pairs.x, pairs.y], axis=1)
@@ -233,7 +251,8 @@ def judge(model: Model, psf: PSF, test: StandardTest, parts: list[Localized]) ->
     phases = phase_histogram(true, true + error, pairs.id)
     shared = ("jaccard", "precision", "recall", "rmse_lateral_nm", "rmse_axial_nm")
     accuracy = ModelAccuracy(
-        **{name: getattr(evaluation, name) for name in (*shared, "efficiency_3d")},
+        **{name: getattr(inner, name) for name in (*shared, "efficiency_3d")},
+        jaccard_whole_field=whole.jaccard,
         rmse_over_crlb_lateral=isolated.rmse_over_crlb_lateral,
         rmse_over_crlb_axial=isolated.rmse_over_crlb_axial,
         **_uncertainty(pairs.only_found()),
