@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from napari_dilatedloc.config import CalibrationConfig, ScalingConfig
-from napari_dilatedloc.network.decode import AGREEING, decode, find_peaks
+from napari_dilatedloc.network.decode import AGREEING, SAME, decode, find_peaks
 from napari_dilatedloc.network.output import CHANNELS, activate, calibrate, normalize
 
 SCALING = ScalingConfig(
@@ -76,10 +76,32 @@ def test_a_neighbour_that_means_another_place_is_not_listened_to():
 
 def test_two_certain_neighbours_are_two_molecules_with_places_of_their_own():
     raw = empty()
-    say(raw, 0, 5, 5, prob=4.0, x=-0.3)
-    say(raw, 0, 5, 6, prob=3.0, x=0.3)
+    sure = {"sigma_x": -2.0, "sigma_y": -2.0, "sigma_z": -2.0}  # 0.13 px, 90 nm
+    say(raw, 0, 5, 5, prob=4.0, x=-0.3, **sure)
+    say(raw, 0, 5, 6, prob=3.0, x=0.3, **sure)
     d = decode(raw, 0.5, **OPTIONS)
     assert d.x.tolist() == pytest.approx([4.7, 6.3], abs=5e-3)
+
+
+@pytest.mark.parametrize(("axis", "found"), [("same", 1), ("x", 2), ("y", 2), ("z", 2)])
+def test_certain_neighbours_that_say_the_same_place_are_one_molecule(axis, found):
+    """Found twice it would be two rows of a table for one molecule."""
+    raw = empty()
+    sure = {"sigma_x": -2.0, "sigma_y": -2.0, "sigma_z": -2.0}  # together 0.19 px, 130 nm
+    place = {"x": -0.45, "y": 0.05, "z": 0.02}
+    place |= {"x": {"x": 0.05}, "y": {"y": 0.55}, "z": {"z": 0.5}}.get(axis, {})
+    say(raw, 1, 5, 5, prob=4.0, x=0.52, **sure)
+    say(raw, 1, 5, 6, prob=1.0, **place, **sure)
+    d = decode(raw, 0.5, **OPTIONS)
+    assert len(d.x) == found
+    assert (d.frame[0].item(), d.row[0].item(), d.col[0].item()) == (1, 5, 5)
+
+
+def test_of_two_that_are_as_likely_the_first_stays():
+    raw = empty()
+    for col in (5, 6):
+        say(raw, 0, 5, col, prob=4.0, x=5.5 - col)
+    assert decode(raw, 0.5, **OPTIONS).col.tolist() == [5]
 
 
 def test_far_pixels_do_not_add_up():
@@ -131,19 +153,24 @@ def one_by_one(raw, channels, threshold, calibration):
     height, width = whole.shape[1:]
     rows = []
     for n, r, c in torch.nonzero(whole > threshold).tolist():
-        total, sums = 0.0, [0.0, 0.0, 0.0]
+        total, sums, doubled = 0.0, [0.0, 0.0, 0.0], False
         own = [v[n, r, c].item() for v in (p.x, p.y, p.z_nm)]
         for i in range(max(r - 1, 0), min(r + 2, height)):
             for j in range(max(c - 1, 0), min(c + 2, width)):
                 said = (p.x[n, i, j] + j - c, p.y[n, i, j] + i - r, p.z_nm[n, i, j])
                 weight = p.prob[n, r, c] if (i, j) == (r, c) else prob[n, i, j]
-                for value, mean, sigma in zip(
-                    said, own, (p.sigma_x, p.sigma_y, p.sigma_z_nm), strict=True
-                ):
-                    apart = (value - mean) ** 2 / (sigma[n, i, j] ** 2 + sigma[n, r, c] ** 2)
-                    weight = weight * torch.exp(-apart / (2 * AGREEING**2))
+                apart = sum(
+                    (value - mean) ** 2 / (sigma[n, i, j] ** 2 + sigma[n, r, c] ** 2)
+                    for value, mean, sigma in zip(
+                        said, own, (p.sigma_x, p.sigma_y, p.sigma_z_nm), strict=True
+                    )
+                )
+                doubled |= bool(p.logit[n, i, j] > p.logit[n, r, c]) and bool(apart < SAME**2)
+                weight = weight * torch.exp(-apart / (2 * AGREEING**2))
                 total += weight
                 sums = [s + weight * v for s, v in zip(sums, said, strict=True)]
+        if doubled:
+            continue
         x, y, z = (s / total for s in sums)
         pull_x, pull_y = (
             (calibration.pull_per_px2 * s[n, r, c] ** 2).clamp(-0.9, 0.9) / (2 * torch.pi)
@@ -169,7 +196,7 @@ def test_localizations_are_those_of_the_definition(channels, layout):
     d = decode(raw.contiguous(memory_format=layout), 0.3, **options)
     got = (d.frame, d.row, d.col, d.x, d.y, d.z_nm, d.sigma_z_nm, d.photons, d.prob)
     want = one_by_one(raw, channels, 0.3, calibration)
-    assert len(want) > 100
+    assert 100 < len(want) < (aggregated(raw[:, channels.index("prob")]) > 0.3).sum()
     torch.testing.assert_close(torch.stack([v.float() for v in got], 1), want, rtol=1e-4, atol=1e-4)
     at = (d.frame, d.row, d.col)
     maps = calibrate(activate(raw, channels, SCALING), calibration)

@@ -21,6 +21,7 @@ from napari_dilatedloc.table import Localizations
 SEED_PROB = 0.1  # pixels below it never start a localization
 SECOND_PROB = 0.6  # a pixel beside a brighter one is a molecule of its own from here on
 AGREEING = 4.0  # standard deviations; a neighbour this far off hardly speaks for the molecule
+SAME = 2.0  # standard deviations; likely pixels that agree this well mean one molecule
 
 SEED_LOGIT = math.log(SEED_PROB / (1 - SEED_PROB)) - 1e-3
 """A little below, so that rounding keeps every pixel that `SEED_PROB` would."""
@@ -58,7 +59,8 @@ class Peaks:
 
     ``frame``, ``row``, ``col`` are int64 (K,), ``prob`` (K,) is the probability of the molecule.
     ``shares`` (K, 9) is how far each pixel of `AROUND` speaks for it: its own probability, 0 where
-    it is a molecule of its own.
+    it is a molecule of its own. ``rivals`` (K, 9) are those that are more likely molecules,
+    or as likely and before it.
     """
 
     frame: Tensor
@@ -66,6 +68,7 @@ class Peaks:
     col: Tensor
     prob: Tensor
     shares: Tensor
+    rivals: Tensor
 
 
 def find_peaks(logit: Tensor, threshold: float) -> Peaks:
@@ -89,7 +92,8 @@ def find_peaks(logit: Tensor, threshold: float) -> Peaks:
     own = flat[at]
     beside = torch.tensor([y * width + x for y, x in AROUND[1:]], device=flat.device)
     # Maxima on logits: sigmoid saturates and would make ties.
-    peak = own >= flat[at[:, None] + beside].amax(1)
+    near = flat[at[:, None] + beside]
+    peak = own >= near.amax(1)
     prob = torch.sigmoid(own)
     peak &= prob > SEED_PROB
     second = (prob > SECOND_PROB) & ~peak
@@ -101,6 +105,8 @@ def find_peaks(logit: Tensor, threshold: float) -> Peaks:
     flat[at] = own.masked_fill(second | peak, -torch.inf)
     place = at[kept]
     shares = torch.cat([own[kept, None], flat[place[:, None] + beside]], 1)
+    mine, near = own[kept, None], near[kept]
+    rivals = torch.cat([mine > mine, near[:, :4] >= mine, near[:, 4:] > mine], 1)
     row = torch.div(place, width, rounding_mode="floor")
     return Peaks(
         frame=torch.div(row, height, rounding_mode="floor"),
@@ -108,6 +114,7 @@ def find_peaks(logit: Tensor, threshold: float) -> Peaks:
         col=place % width - 1,
         prob=whole[kept],
         shares=torch.sigmoid(shares),
+        rivals=rivals,
     )
 
 
@@ -122,7 +129,9 @@ def decode(
 ) -> Decoded:
     """Localizations above a detection probability, in order of image, row, column.
 
-    Only pixels that speak for a molecule, and those around them, get physical values.
+    Only pixels that speak for a molecule, and those around them, get physical values. A pixel that
+    is likely by itself, but says the same place as a more likely one beside it, means the same
+    molecule and is left out.
 
     Parameters
     ----------
@@ -145,17 +154,19 @@ def decode(
     col = (peaks.col[:, None] + dx).clamp(0, width - 1)
     rows = raw[peaks.frame[:, None], :, row, col]  # (K, 9, C)
     around = activate(rows.transpose(1, 2), channels, scaling)
-    prediction = calibrate(averaged(around, peaks.shares), calibration)
+    apart = _apart(around)
+    prediction = calibrate(averaged(around, peaks.shares, apart), calibration)
     moved = replace(peaks, row=peaks.row + origin[0], col=peaks.col + origin[1])
-    return _decoded(moved, prediction)
+    single = ~(peaks.rivals & (apart < SAME**2)).any(1)
+    found = _decoded(moved, prediction)
+    return Decoded(**{f.name: getattr(found, f.name)[single] for f in fields(Decoded)})
 
 
-def averaged(around: Prediction, shares: Tensor) -> Prediction:
+def averaged(around: Prediction, shares: Tensor, apart: Tensor) -> Prediction:
     """Positions that the pixels around a peak agree on; all else is what the peak says.
 
     The pixels that share a molecule were each taught to say where it is, and their errors differ.
-    Weights are ``share * exp(-d^2 / (2 AGREEING^2))``, d the distance from what the peak says in
-    units of both predicted standard deviations.
+    Weights are ``share * exp(-apart / (2 AGREEING^2))``.
 
     Parameters
     ----------
@@ -163,23 +174,34 @@ def averaged(around: Prediction, shares: Tensor) -> Prediction:
         What the pixels of `AROUND` say, each (K, 9).
     shares : Tensor (K, 9)
         As in `Peaks`.
+    apart : Tensor (K, 9)
+        Squared distance from what the peak says in units of both predicted standard deviations.
 
     Returns
     -------
     Prediction
         One value per peak, each (K,); ``x`` and ``y`` relative to the centre of its pixel.
     """
-    steps = torch.tensor(AROUND, device=shares.device)
-    sigmas = (around.sigma_x, around.sigma_y, around.sigma_z_nm)
-    places = (around.x + steps[:, 1], around.y + steps[:, 0], around.z_nm)
-    apart = torch.zeros_like(shares)
-    for place, sigma in zip(places, sigmas, strict=True):
-        apart += (place - place[:, :1]) ** 2 / (sigma**2 + sigma[:, :1] ** 2)
     weights = shares * torch.exp(-apart / (2 * AGREEING**2))
     weights = weights / weights.sum(1, keepdim=True)
-    x, y, z_nm = ((weights * place).sum(1) for place in places)
+    x, y, z_nm = ((weights * place).sum(1) for place in _places(around))
     own = {field.name: getattr(around, field.name)[:, 0] for field in fields(Prediction)}
     return Prediction(**{**own, "x": x, "y": y, "z_nm": z_nm})
+
+
+def _apart(around: Prediction) -> Tensor:
+    """How far what a peak's neighbours say lies from what it says, as `averaged` takes it."""
+    sigmas = (around.sigma_x, around.sigma_y, around.sigma_z_nm)
+    apart = torch.zeros_like(around.x)
+    for place, sigma in zip(_places(around), sigmas, strict=True):
+        apart += (place - place[:, :1]) ** 2 / (sigma**2 + sigma[:, :1] ** 2)
+    return apart
+
+
+def _places(around: Prediction) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions from the middle of the peak's pixel, px, and z, nm, each (K, 9)."""
+    steps = torch.tensor(AROUND, device=around.x.device)
+    return around.x + steps[:, 1], around.y + steps[:, 0], around.z_nm
 
 
 def decoded_table(found: Decoded) -> Localizations:
