@@ -8,7 +8,7 @@ import typer
 
 from napari_dilatedloc.cli.common import Json, say, show
 
-FIGURES = ("jaccard", "rmse_over_crlb_lateral", "rmse_over_crlb_axial")
+FIGURES = ("jaccard", "jaccard_whole_field", "rmse_over_crlb_lateral", "rmse_over_crlb_axial")
 
 
 def models(as_json: Json = False) -> None:

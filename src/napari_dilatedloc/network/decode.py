@@ -157,7 +157,8 @@ def decode(
     apart = _apart(around)
     prediction = calibrate(averaged(around, peaks.shares, apart), calibration)
     moved = replace(peaks, row=peaks.row + origin[0], col=peaks.col + origin[1])
-    single = ~(peaks.rivals & (apart < SAME**2)).any(1)
+    doubled = (peaks.rivals & (apart < SAME**2)).any(1)
+    single = torch.nonzero(~doubled)[:, 0]
     found = _decoded(moved, prediction)
     return Decoded(**{f.name: getattr(found, f.name)[single] for f in fields(Decoded)})
 
