@@ -13,10 +13,10 @@ from napari_dilatedloc.simulation.simulator import simulate_movie
 MODEL = "astigmatism"
 
 
-def write(path, frames=40, **changes):
+def write(path, frames=40, photons=(4000, 8000), **changes):
     """A movie of the model's camera; `changes` of its PSF."""
     info = load_model(MODEL).info
-    settings = SimulationConfig(photons=(4000, 8000), bg=(40, 40), density_per_um2=(0.1, 0.1))
+    settings = SimulationConfig(photons=photons, bg=(40, 40), density_per_um2=(0.1, 0.1))
     psf = build_psf(info.psf.replace(**changes))
     movie, _ = simulate_movie(psf, info.camera, settings, frames=frames, size=(64, 64), seed=5)
     write_movie(path, movie, info.pixel_size_nm)
@@ -55,7 +55,12 @@ def test_a_movie_of_another_camera(localize, tmp_path):
     save_yaml(camera.replace(e_per_adu=2 * camera.e_per_adu), tmp_path / "camera.yaml")
     warnings, _ = localize(tmp_path / "m.tif", "--camera", tmp_path / "camera.yaml")
     assert any("noise between the molecules" in sentence for sentence in warnings)
-    assert any("photons" in sentence for sentence in warnings)
+
+
+def test_a_movie_of_brighter_molecules(localize, tmp_path):
+    write(tmp_path / "m.tif", photons=(12000, 24000))
+    warnings, _ = localize(tmp_path / "m.tif")
+    assert any("more than 10,500 photons" in sentence for sentence in warnings)
 
 
 def test_an_empty_movie(localize, tmp_path):
