@@ -69,6 +69,8 @@ class Previous(nn.Module):
         before = frames[:, :-2]
         raw = torch.zeros(*before.shape[:2], len(CHANNELS), *before.shape[2:])
         raw[:, :, CHANNELS.index("prob")] = torch.where(before > 0.5, 5.0, -200.0)
+        for name in ("sigma_x", "sigma_y"):  # so sure that pixels side by side are two molecules
+            raw[:, :, CHANNELS.index(name)] = -3.0
         return raw
 
 
