@@ -186,6 +186,11 @@ def test_a_border_needs_the_size_of_the_frames():
         evaluate(*random_pair(), PIXEL, border_nm=450)
 
 
+def test_a_border_that_leaves_nothing_is_refused():
+    with pytest.raises(ValueError, match="leaves nothing of frames of 9 x 64 px"):
+        evaluate(*random_pair(), PIXEL, field_px=(9, 64), border_nm=450)
+
+
 def test_remove_shift():
     _, truth = random_pair(density=1)
     shifted = Localizations.from_columns(

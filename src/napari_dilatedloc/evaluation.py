@@ -109,7 +109,7 @@ def evaluate(
     Raises
     ------
     ValueError
-        If there is a border but no size of the frames.
+        If there is a border but no size of the frames, or nothing lies within the border.
 
     Examples
     --------
@@ -190,6 +190,12 @@ def _inside(
     if field_px is None:
         raise ValueError("a border to leave out needs the frames' size; give height and width, px")
     border = border_nm / pixel_size_nm
+    if min(field_px) <= 2 * border:
+        height, width = field_px
+        raise ValueError(
+            f"a border of {border_nm:g} nm leaves nothing of frames of {height} x {width} px of "
+            f"{pixel_size_nm:g} nm; give a narrower border, or the frames' true size"
+        )
     inside = np.ones(len(table), dtype=bool)
     for at, length in zip((table.y, table.x), field_px, strict=True):
         # whole numbers are centres of pixels

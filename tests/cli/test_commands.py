@@ -56,6 +56,9 @@ def test_the_path_from_movie_to_image(run, movie, tmp_path):
     status, _, err = run(*args)
     assert status == 2
     assert "give height and width" in err
+    status, _, err = run("evaluate", table, truth, "--pixel-size-nm", 100, "--field-px", 64, 64)
+    assert status == 2
+    assert "give --border-nm too" in err
 
     picasso = tmp_path / "locs.hdf5"
     assert run("convert", table, "--out", picasso, "--pixel-size-nm", 100)[0] == 0

@@ -34,7 +34,7 @@ def network():
 def test_measured_statistics_are_the_mean_over_the_batches(network):
     data = [torch.randn(4, 1, 8, 8) * (1 + i) + i for i in range(BATCHES)]
     waiting = iter(data)
-    measure_statistics(network, lambda: network(next(waiting)))
+    measure_statistics(network, lambda _: network(next(waiting)))
     maps = [network[0](batch) for batch in data]
     mean = torch.stack([m.mean((0, 2, 3)) for m in maps]).mean(0)
     variance = torch.stack([m.var((0, 2, 3)) for m in maps]).mean(0)
@@ -56,7 +56,7 @@ def test_held_statistics_stay_and_the_rest_goes_on_learning(network):
 
 
 def test_a_network_without_batch_norm_costs_no_batches():
-    measure_statistics(nn.Conv2d(1, 1, 1), lambda: pytest.fail("nothing to measure"))
+    measure_statistics(nn.Conv2d(1, 1, 1), lambda _: pytest.fail("nothing to measure"))
 
 
 def running(run):
@@ -76,6 +76,19 @@ def test_a_run_holds_them_from_its_share_on_and_after_a_resume(tmp_path):
     assert running(again) == {True}
     again.resume()
     assert running(again) == {False}
+
+
+def test_a_run_that_diverged_measures_them_anew(tmp_path):
+    run = _Run(CONFIG.replace(freeze_norms_at=0.0), PSF, tmp_path / "model.safetensors", None)
+    run.advance(run.maker.draw(run.state.generator))
+    layers = [m for m in run.state.network.modules() if isinstance(m, nn.BatchNorm2d)]
+    measured = [layer.running_mean.clone() for layer in layers]
+    run._roll_back()  # to fresh weights, whose running statistics were never measured
+    assert all(not layer.running_mean.any() for layer in layers)
+    run.advance(run.maker.draw(run.state.generator))
+    assert running(run) == {False}
+    for layer, before in zip(layers, measured, strict=True):
+        assert torch.allclose(layer.running_mean, before, atol=1e-5)  # same weights, same batches
 
 
 def test_training_from_weights_holds_them_from_the_start(tmp_path):

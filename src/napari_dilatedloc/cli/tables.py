@@ -38,6 +38,8 @@ def evaluate(
     from napari_dilatedloc.evaluation import evaluate as judge
     from napari_dilatedloc.io.tables import read_table, read_truth
 
+    if field_px is not None and border_nm == 0:
+        raise ValueError("--field-px only says where a border lies; give --border-nm too, as 450")
     found, info = read_table(localizations, pixel_size_nm=pixel_size_nm)
     emitters = read_truth(truth, pixel_size_nm=info.pixel_size_nm)
     result = judge(

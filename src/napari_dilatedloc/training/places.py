@@ -12,7 +12,7 @@ def checkpoint_path(out: Path) -> Path:
     return out.with_suffix(".checkpoint.safetensors")
 
 
-def check_writable(out: Path) -> None:
+def check_model_path(out: Path) -> None:
     """Refuse a model file that cannot be written before hours of training.
 
     Raises

@@ -32,7 +32,7 @@ from napari_dilatedloc.training.isolated import IsolatedAccuracy
 from napari_dilatedloc.training.loss import loss_terms
 from napari_dilatedloc.training.norms import hold_statistics, measure_statistics
 from napari_dilatedloc.training.pause import Pause
-from napari_dilatedloc.training.places import check_writable, checkpoint_path
+from napari_dilatedloc.training.places import check_model_path, checkpoint_path
 from napari_dilatedloc.training.schedule import batch_size, learning_rate, patch_px
 from napari_dilatedloc.training.start import adapted, fresh_network
 from napari_dilatedloc.training.state import (
@@ -52,8 +52,6 @@ logger = logging.getLogger(__name__)
 MAX_ROLLBACKS = 5
 FIXED_SEED, FIXED_BATCHES = 20241005, 24
 """Of the batches whose loss says which weights are kept."""
-NORMS_SEED = 20241006
-"""Of the batches that batch norm's statistics are measured on."""
 
 
 class _Stopped(Exception):
@@ -117,7 +115,7 @@ def train(
     """
     if out.exists() and not resume:
         raise FileExistsError(f"{out} is there already; resume, or give another name or remove it")
-    check_writable(out)
+    check_model_path(out)
     run = _Run(config, psf, out, init)
     if resume:
         run.resume()
@@ -322,8 +320,8 @@ class _Run:
 
     def _freeze_norms(self) -> None:
         """From now on normalize by statistics of fresh batches, not of the one at hand."""
-        network, generator = self.state.network, torch.Generator().manual_seed(NORMS_SEED)
-        measure_statistics(network, lambda: self._losses(network, self.maker.draw(generator)))
+        network = self.state.network
+        measure_statistics(network, lambda source: self._losses(network, self.maker.draw(source)))
         hold_statistics(network)
         self.state.norms_frozen = True
 
@@ -339,6 +337,7 @@ class _Run:
         from_tensors(state, self.snapshot)
         state.generator.set_state(generator)
         state.rate_factor /= 2
+        state.norms_frozen = False  # measured anew for the weights of then
         self.guard = Guard()
         note = f"step {step}: diverged; back to the last validation with half the learning rate"
         logger.warning(note)
