@@ -176,8 +176,9 @@ def one_by_one(raw, channels, threshold, calibration):
             (calibration.pull_per_px2 * s[n, r, c] ** 2).clamp(-0.9, 0.9) / (2 * torch.pi)
             for s in (p.sigma_x, p.sigma_y)
         )
-        x = x + pull_x * torch.sin(2 * torch.pi * x)
-        y = y + pull_y * torch.sin(2 * torch.pi * y)
+        turn_x, turn_y, ripple = 2 * torch.pi * x, 2 * torch.pi * y, calibration.ripple
+        x = x + pull_x * turn_x.sin() + ripple * (2 * turn_x).sin() / (4 * torch.pi)
+        y = y + pull_y * turn_y.sin() + ripple * (2 * turn_y).sin() / (4 * torch.pi)
         sigma_z, photons = p.sigma_z_nm[n, r, c], p.photons[n, r, c]
         rest = calibration.sigma_z * sigma_z, calibration.photons * photons, whole[n, r, c]
         rows.append([n, r, c, c + x, r + y, z, *rest])
@@ -190,7 +191,13 @@ def test_localizations_are_those_of_the_definition(channels, layout):
     raw = torch.randn(4, len(channels), 23, 31, generator=torch.Generator().manual_seed(1)) * 2
     raw[:, channels.index("prob")] = crowded(5, n=4)
     calibration = CalibrationConfig(
-        sigma_x=1.5, sigma_y=0.7, sigma_z=2, sigma_photons=3, photons=1.1, pull_per_px2=0.4
+        sigma_x=1.5,
+        sigma_y=0.7,
+        sigma_z=2,
+        sigma_photons=3,
+        photons=1.1,
+        pull_per_px2=0.4,
+        ripple=-0.05,
     )
     options = {"channels": channels, "scaling": SCALING, "calibration": calibration}
     d = decode(raw.contiguous(memory_format=layout), 0.3, **options)

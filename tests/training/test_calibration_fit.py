@@ -8,16 +8,18 @@ import torch
 
 from napari_dilatedloc.camera import build_camera
 from napari_dilatedloc.config import CalibrationConfig, SimulationConfig
-from napari_dilatedloc.network.output import stretched, without_pull
+from napari_dilatedloc.network.output import stretched, without_grid
 from napari_dilatedloc.table import Emitters, Localizations
 from napari_dilatedloc.training.accuracy import model_psf
 from napari_dilatedloc.training.calibration import (
+    ENOUGH_FOR_RIPPLE,
     best_threshold,
     calibration_of,
     calibration_simulation,
     fit_calibration,
     power_of,
     pull_of,
+    ripple_of,
 )
 from napari_dilatedloc.training.pairs import Localized, Pairs, joined, localize_simulated, pair_up
 
@@ -64,17 +66,18 @@ def test_a_calibrated_prediction_has_true_error_bars(oracle_model):
         assert pairs.z_scores(name).std() == pytest.approx(1.0, rel=0.08)
 
 
-def made_pairs(n=10000, pull=6.0, seed=0):
-    """Pairs whose found places have the density 1 + c cos(2 pi u) in each pixel."""
+def made_pairs(n=10000, pull=6.0, ripple=0.0, seed=0):
+    """Pairs whose places have the density 1 + c cos(2 pi u) + r cos(4 pi u) in each pixel."""
     rng = np.random.default_rng(seed)
     sigma = rng.uniform(0.03, 0.3, (2, n))
     true = rng.uniform(0, 64, (2, n))
     even = rng.uniform(-0.5, 0.5, (2, n))  # where an unbiased network would find it
     grid = np.linspace(-0.5, 0.5, 2001)
     wave = np.sin(2 * np.pi * grid) / (2 * np.pi)
+    waves = grid + ripple * np.sin(4 * np.pi * grid) / (4 * np.pi)
     offset = np.empty_like(even)
     for at in np.ndindex(*even.shape):
-        offset[at] = np.interp(even[at], grid + pull * sigma[at] ** 2 * wave, grid)
+        offset[at] = np.interp(even[at], waves + pull * sigma[at] ** 2 * wave, grid)
     error = np.round(true) + offset - true
     ones = np.ones(n)
     return Pairs(
@@ -99,10 +102,23 @@ def test_a_known_pull_is_found_and_taken_off():
     assert pull == pytest.approx(6.0, rel=0.15)
     place = pairs.x + pairs.error_x
     before = np.histogram(np.mod(place + 0.5, 1), 10, (0, 1))[0] / 1000
-    spread = without_pull(torch.as_tensor(place), torch.as_tensor(pairs.sigma_x), pull).numpy()
+    spread = without_grid(torch.as_tensor(place), torch.as_tensor(pairs.sigma_x), pull, 0).numpy()
     after = np.histogram(np.mod(spread + 0.5, 1), 10, (0, 1))[0] / 1000
     assert before.max() > 1.12
     assert np.abs(after - 1).max() < 0.1  # 3.2% counting noise a bin
+
+
+def test_a_known_ripple_is_found_beside_a_pull():
+    pairs = made_pairs(n=40000, pull=4.0, ripple=-0.07)
+    assert ripple_of(pairs, pull_of(pairs)) == pytest.approx(-0.07, abs=0.02)
+    assert ripple_of(made_pairs(n=40000, ripple=-0.5), 6.0) == 0.0  # it would not be taken off
+
+
+def test_a_ripple_is_looked_for_where_the_pairs_tell_it():
+    few = made_pairs(n=ENOUGH_FOR_RIPPLE - 1, ripple=-0.07)
+    assert calibration_of(few).ripple == 0
+    enough = made_pairs(n=ENOUGH_FOR_RIPPLE, ripple=-0.07)
+    assert calibration_of(enough).ripple == pytest.approx(-0.07, abs=0.03)
 
 
 def test_dim_molecules_that_look_bright_do_not_rule_the_photons():

@@ -52,7 +52,8 @@ def _facts(model: Model) -> str:
         "trained on": f"{trained.photons[0]:,.0f}-{trained.photons[1]:,.0f} photons a frame, "
         f"background {trained.bg[0]:g}-{trained.bg[1]:g} photons a pixel, "
         f"{trained.density_per_um2[0]:g}-{trained.density_per_um2[1]:g} molecules on per um2, "
-        f"mean on-time {trained.lifetime_frames:g} frames",
+        f"mean on-time {trained.lifetime_frames:g} frames; not asked for molecules of fewer than "
+        f"{trained.min_photons:g} photons in a frame",
         "training": f"{info.steps:,} steps, seed {info.seed}, {info.cpu_hours:.2f} CPU hours; "
         + ", ".join(f"{package} {version}" for package, version in info.versions.items()),
         "threshold": f"{info.threshold:g}",
@@ -89,7 +90,8 @@ def _calibration(info: ModelInfo) -> str:
         f"Calibration in the file: factors {c.sigma_x:.3f}, {c.sigma_y:.3f}, {c.sigma_z:.3f}, "
         f"{c.sigma_photons:.3f} on the predicted errors of x, y, z and photons, powers "
         f"{c.power_x:.2f}, {c.power_y:.2f}, {c.power_z:.2f} on those of x, y, z; {c.photons:.3f} "
-        f"on the photons; pull to pixel centres {c.pull_per_px2:.1f} per px^2."
+        f"on the photons; pull to pixel centres {c.pull_per_px2:.1f} per px^2, ripple "
+        f"{c.ripple:.3f}."
     )
 
 

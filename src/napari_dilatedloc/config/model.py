@@ -44,6 +44,9 @@ class CalibrationConfig(Config):
         description="how strongly uncertain x and y are pulled to the middle of their pixel, per "
         "px^2 of squared predicted error; taken off",
     )
+    ripple: float = Field(
+        0.0, description="preference for places half a pixel apart, share of a flat one; taken off"
+    )
 
 
 class ModelInfo(Config):

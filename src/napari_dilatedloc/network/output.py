@@ -24,7 +24,7 @@ CHANNELS = (
     "bg",
 )
 REACH_PX = 1.5  # how far from its centre a pixel may place a localization
-MAX_PULL = 0.9
+MAX_PULL, MAX_RIPPLE = 0.9, 0.09  # with both a density stays positive
 UNIT_PX, UNIT_NM = 0.1, 25.0  # usual standard deviations, lateral and axial; see `stretched`
 SIGMA_FLOOR_PX = 0.005
 SIGMA_FLOOR = 0.001  # of z and photons, in units of their scales
@@ -90,10 +90,11 @@ def activate(raw: Tensor, channels: Sequence[str], scaling: ScalingConfig) -> Pr
 
 def calibrate(prediction: Prediction, calibration: CalibrationConfig) -> Prediction:
     """Same prediction with positions, photons and error bars that are true on average."""
+    pull, ripple = calibration.pull_per_px2, calibration.ripple
     return replace(
         prediction,
-        x=without_pull(prediction.x, prediction.sigma_x, calibration.pull_per_px2),
-        y=without_pull(prediction.y, prediction.sigma_y, calibration.pull_per_px2),
+        x=without_grid(prediction.x, prediction.sigma_x, pull, ripple),
+        y=without_grid(prediction.y, prediction.sigma_y, pull, ripple),
         photons=prediction.photons * calibration.photons,
         sigma_x=stretched(prediction.sigma_x, calibration.sigma_x, calibration.power_x, UNIT_PX),
         sigma_y=stretched(prediction.sigma_y, calibration.sigma_y, calibration.power_y, UNIT_PX),
@@ -125,25 +126,31 @@ def stretched(sigma: Tensor, factor: float, power: float, unit: float) -> Tensor
     return factor * sigma * (sigma / unit) ** (power - 1)
 
 
-def without_pull(offset: Tensor, sigma: Tensor, pull_per_px2: float) -> Tensor:
-    """Offsets from the pixel's centre without the network's preference for the centre.
+def without_grid(offset: Tensor, sigma: Tensor, pull_per_px2: float, ripple: float) -> Tensor:
+    """Offsets from the pixel's centre without the network's preference for some places.
 
     A pixel answers for molecules inside it, so where a network is unsure it answers nearer to the
-    middle, and uncertain localizations paint a grid: they lie at offset u with the density
-    ``1 + c cos(2 pi u)``, c = pull * sigma^2. The cumulative distribution of that,
-    ``u + c sin(2 pi u) / (2 pi)``, spreads them evenly again (histogram equalization).
+    middle, and uncertain localizations paint a grid. A small preference for the quarters of a pixel
+    or against them comes on top. Localizations lie at offset u with the density
+    ``1 + c cos(2 pi u) + r cos(4 pi u)``, c = pull * sigma^2. The cumulative distribution of that,
+    ``u + c sin(2 pi u) / (2 pi) + r sin(4 pi u) / (4 pi)``, spreads them evenly again (histogram
+    equalization).
 
     Parameters
     ----------
     offset, sigma : Tensor
         x or y relative to a pixel's centre, and its predicted standard deviation, px.
-    pull_per_px2 : float
-        The strength; c is kept within +-0.9, so that the order of places stays.
+    pull_per_px2, ripple : float
+        The strengths; c is kept within +-0.9 and r within +-0.09, so that the order of places
+        stays.
     """
-    if pull_per_px2 == 0:
+    if pull_per_px2 == 0 and ripple == 0:
         return offset
     contrast = (pull_per_px2 * sigma**2).clamp(-MAX_PULL, MAX_PULL)
-    return offset + contrast * torch.sin(2 * torch.pi * offset) / (2 * torch.pi)
+    ripple = min(max(ripple, -MAX_RIPPLE), MAX_RIPPLE)
+    turn = 2 * torch.pi * offset
+    moved: Tensor = contrast * torch.sin(turn) + ripple / 2 * torch.sin(2 * turn)
+    return offset + moved / (2 * torch.pi)
 
 
 def normalize(photons: Tensor, scaling: ScalingConfig) -> Tensor:

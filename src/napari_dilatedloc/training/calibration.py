@@ -13,19 +13,25 @@ from scipy.optimize import brentq
 from napari_dilatedloc.config import CalibrationConfig, SimulationConfig
 from napari_dilatedloc.evaluation import evaluate
 from napari_dilatedloc.network.checkpoint import Model
-from napari_dilatedloc.network.output import UNIT_NM, UNIT_PX, stretched, without_pull
+from napari_dilatedloc.network.output import (
+    MAX_RIPPLE,
+    UNIT_NM,
+    UNIT_PX,
+    stretched,
+    without_grid,
+)
 from napari_dilatedloc.simulation.simulator import Simulator
 from napari_dilatedloc.training.pairs import Localized, Pairs, joined, localize_simulated, pair_up
 
 SEED = 20241005  # not that of the test set, of the validation set or of any training
 OUTLIER = 5.0  # z-scores beyond it are taken as this
-EMITTERS = 6000
-MAX_FRAMES = 600
+MAX_FRAMES = 1000
 FEWEST = 100  # pairs; with less a factor says nothing
 GROUPS = 10
 LEAST_RANGE = 0.3  # of the logarithm of predicted errors, to tell a power from
 POWERS = (0.7, 2.0)  # within which that of error bars is kept
 PULLS = (-20.0, 60.0)  # per px^2, between which it is looked for
+ENOUGH_FOR_RIPPLE = 20_000  # pairs; fewer tell it no better than 0.02, about as large as it is
 THRESHOLDS = tuple(step / 20 for step in range(4, 16))  # 0.2 to 0.75
 
 
@@ -96,9 +102,9 @@ def best_threshold(data: Localized, pixel_size_nm: float, min_photons: float) ->
 def calibration_of(pairs: Pairs) -> CalibrationConfig:
     """What makes photons right in the median, and z-scores have a mean square of one.
 
-    Photons and the pull to pixel centres come first; errors are those after their correction. Then
-    the powers of the predicted errors (`power_of`), then their factors. A localization that was
-    paired with another molecule than its own has a z-score of any size and would rule a mean
+    Photons and preferred places in the pixel come first; errors are those after their correction.
+    Then the powers of the predicted errors (`power_of`), then their factors. A localization that
+    was paired with another molecule than its own has a z-score of any size and would rule a mean
     square, so those beyond 5 count as 5: of a normal distribution that takes off nothing.
 
     With fewer than 100 pairs nothing is changed.
@@ -106,7 +112,8 @@ def calibration_of(pairs: Pairs) -> CalibrationConfig:
     if pairs.paired.sum() < FEWEST:
         return CalibrationConfig()
     pull = pull_of(pairs)
-    pairs = _released(pairs, pull).only_found()
+    ripple = ripple_of(pairs, pull) if pairs.paired.sum() >= ENOUGH_FOR_RIPPLE else 0.0
+    pairs = _released(pairs, pull, ripple).only_found()
     found = pairs.photons + pairs.error_photons
     # not the sums: of the dimmest only those are found that look brighter than they are
     photons = float(1 / np.median(found / pairs.photons))
@@ -116,7 +123,7 @@ def calibration_of(pairs: Pairs) -> CalibrationConfig:
         power = power_of(sigma, error)
         bars = stretched(torch.as_tensor(sigma), 1.0, power, unit).numpy()
         fitted |= {f"power_{axis}": power, f"sigma_{axis}": _spread(error / bars)}
-    return CalibrationConfig(photons=photons, pull_per_px2=pull, **fitted)
+    return CalibrationConfig(photons=photons, pull_per_px2=pull, ripple=ripple, **fitted)
 
 
 def power_of(sigma: Floats64, error: Floats64) -> float:
@@ -140,22 +147,36 @@ def power_of(sigma: Floats64, error: Floats64) -> float:
 
 
 def pull_of(pairs: Pairs) -> float:
-    """Pull per px^2 after whose removal no sub-pixel phase is preferred, see `without_pull`.
+    """Pull per px^2 after whose removal no sub-pixel phase is preferred, see `without_grid`.
 
     It is where the mean of ``cos(2 pi x)`` over what was found equals that of the truth, x and y
     together.
     """
-    true = sum(np.cos(2 * np.pi * getattr(pairs, axis)).mean() for axis in "xy")
+    return _balance(lambda pull: _surplus(pairs, pull, 0.0, waves=1), *PULLS)
 
-    def surplus(pull: float) -> float:
-        left = _released(pairs, pull).only_found()
-        places = [getattr(left, axis) + getattr(left, f"error_{axis}") for axis in "xy"]
-        return float(sum(np.cos(2 * np.pi * place).mean() for place in places) - true)
 
-    low, high = PULLS
-    if surplus(low) * surplus(high) > 0:  # it cannot be brought about: leave it
+def ripple_of(pairs: Pairs, pull: float) -> float:
+    """Ripple after whose removal, and that of a pull, ``cos(4 pi x)`` is as in the truth."""
+    return _balance(lambda ripple: _surplus(pairs, pull, ripple, waves=2), -MAX_RIPPLE, MAX_RIPPLE)
+
+
+def _surplus(pairs: Pairs, pull: float, ripple: float, *, waves: int) -> float:
+    """What is left of a wave over the pixel when preferred places are taken off."""
+    left = _released(pairs, pull, ripple).only_found()
+    surplus = 0.0
+    for axis in "xy":
+        true = getattr(pairs, axis)
+        place = getattr(left, axis) + getattr(left, f"error_{axis}")
+        for sign, where in ((1, place), (-1, true)):
+            surplus += sign * np.cos(2 * np.pi * waves * where).mean()
+    return float(surplus)
+
+
+def _balance(surplus: Callable[[float], float], low: float, high: float) -> float:
+    """Where a surplus is nil; 0 if that cannot be brought about."""
+    if surplus(low) * surplus(high) > 0:
         return 0.0
-    return float(brentq(surplus, low, high, xtol=1e-3))
+    return float(brentq(surplus, low, high, xtol=1e-4))
 
 
 def calibration_simulation(training: SimulationConfig, density_per_um2: float) -> SimulationConfig:
@@ -171,13 +192,13 @@ def calibration_simulation(training: SimulationConfig, density_per_um2: float) -
     )
 
 
-def _released(pairs: Pairs, pull: float) -> Pairs:
-    """Same pairs with positions as they are without the pull."""
+def _released(pairs: Pairs, pull: float, ripple: float) -> Pairs:
+    """Same pairs with positions as they are without preferred places in the pixel."""
     changed = {}
     for axis in "xy":
         error, sigma = getattr(pairs, f"error_{axis}"), getattr(pairs, f"sigma_{axis}")
         place = torch.as_tensor(getattr(pairs, axis) + error)  # centres are whole numbers: u = x
-        moved = without_pull(place, torch.as_tensor(sigma), pull)
+        moved = without_grid(place, torch.as_tensor(sigma), pull, ripple)
         changed[f"error_{axis}"] = error + (moved - place).numpy()
     return replace(pairs, **changed)
 

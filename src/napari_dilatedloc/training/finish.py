@@ -43,7 +43,7 @@ def finish_model(
     path : str or Path
         Model file as the trainer wrote it; replaced when everything is done.
     emitters : int
-        About how many the test has, and at most how many the calibration has.
+        About how many the test has, and the calibration.
     per_plane : int
         Isolated molecules at each of 15 heights.
     device : str
@@ -68,9 +68,7 @@ def finish_model(
     return judged
 
 
-def calibrated(
-    model: Model, psf: PSF, report: Progress, *, emitters: int = calibrating.EMITTERS
-) -> Model:
+def calibrated(model: Model, psf: PSF, report: Progress, *, emitters: int = EMITTERS) -> Model:
     """Same model with its threshold and calibration fitted anew, with progress."""
     info = model.info
     report("calibrating", 0.0)
@@ -78,11 +76,10 @@ def calibrated(
         info.simulation, standard_density(info.z_range_nm)
     )
     per_frame = simulation.density_per_um2[0] * (FIELD_PX * info.pixel_size_nm / 1000) ** 2
-    wanted = min(emitters, calibrating.EMITTERS)
     fitted = calibrating.fit_calibration(
         model,
         Simulator(psf, build_camera(info.camera).typical, simulation),
-        frames=min(math.ceil(wanted / max(per_frame, 1e-6)), calibrating.MAX_FRAMES),
+        frames=min(math.ceil(emitters / max(per_frame, 1e-6)), calibrating.MAX_FRAMES),
         min_photons=max(simulation.min_photons, simulation.photons[1] / 20),
         progress=lambda share: report("calibrating", share),
     )
