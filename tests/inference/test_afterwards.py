@@ -92,17 +92,17 @@ def test_nothing_depends_on_the_blocks(info):
 
 def test_dim_molecules(info):
     # 200 to 500 photons: some are found that look brighter than they are
-    photons = np.random.default_rng(1).choice([400.0, 600.0], len(found()), p=(0.75, 0.25))
+    photons = np.random.default_rng(1).choice([400.0, 600.0], len(found()), p=(0.6, 0.4))
     said = only(checked(info, found(photons=photons)).doubts)
     assert "of the localizations have fewer than 500 photons" in said
-    assert said.startswith("7")
+    assert said.startswith(("59%", "60%", "61%"))
     assert "500 to 8,000" in said
     assert "dilatedloc match" in said
 
 
 def test_parts_of_a_blink_are_not_called_dim(info):
-    # with short on-times half of the localizations have fewer photons than the molecule in a frame
-    photons = np.random.default_rng(1).choice([200.0, 600.0], len(found()))
+    # with short on-times up to half of the localizations are of molecules on for part of a frame
+    photons = np.random.default_rng(1).choice([200.0, 600.0], len(found()), p=(0.45, 0.55))
     assert checked(info, found(photons=photons)).doubts == []
 
 

@@ -45,7 +45,7 @@ class CalibrationConfig(Config):
         "px^2 of squared predicted error; taken off",
     )
     ripple: float = Field(
-        0.0, description="preference for places half a pixel apart, share of a flat one; taken off"
+        0.0, description="preference that recurs every half pixel, as a share of even; taken off"
     )
 
 

@@ -25,10 +25,10 @@ END_OF_Z = 0.02
 """Part of the range of z that counts as its end; even z would put this share in it."""
 
 # Shares of the localizations above which a sentence is said. A molecule that is on for part of a
-# frame gives part of its photons: of simulated ones of the lowest photons trained, 20 to 50% of
-# those found were below that (`astigmatism`, on-times of 5 to 0.7 frames), of ones half as bright
-# about 75%.
-MOST_DIM, MOST_BRIGHT = 0.6, 0.1
+# frame gives part of its photons: with 500 photons as the lowest trained, 12 to 50% of what was
+# found of simulated molecules of 500 to 700 photons was below that, of 200 to 500 photons 57 to 81%
+# (`astigmatism`, asked for 400 or 150 photons in a frame, on-times of 5 to 0.7 frames).
+MOST_DIM, MOST_BRIGHT = 0.5, 0.1
 MOST_FOREIGN_BG = 0.2
 MOST_CROWDED = 0.35  # by chance a quarter where all is as dense as trained at most
 MOST_AT_END_OF_Z = 0.05
