@@ -11,6 +11,7 @@ from napari_dilatedloc.network.output import scaling_for
 from napari_dilatedloc.psf.presets import PRESETS
 from napari_dilatedloc.training import accuracy
 from napari_dilatedloc.training.accuracy import (
+    field_frames,
     judge,
     model_psf,
     run_test,
@@ -45,6 +46,21 @@ def test_density_goes_by_depth(preset, density):
     assert test.simulation.bg == (50, 50)
     assert test.min_photons == 500
     assert f"{density:g} molecules on per um2" in test.text
+
+
+@pytest.mark.parametrize(
+    ("emitters", "density", "frames"),
+    [
+        (6000, 0.2, 190),  # 32.8 a frame of 12.8 um
+        (10, 0.2, 10),
+        (6000, 0.001, 1000),
+        (6000, 0.0, 1000),
+        (60_000, 0.2, 1840),
+        (60_000, 0.001, 10_000),
+    ],
+)
+def test_frames_hold_the_emitters_asked_for(emitters, density, frames):
+    assert field_frames(emitters, density, 100.0) == frames
 
 
 def test_the_test_stays_within_the_training():

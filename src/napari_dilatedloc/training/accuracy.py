@@ -40,7 +40,8 @@ BG = 50.0
 MIN_PHOTONS = 500.0
 BORDER_NM = 450.0  # left out as in the Challenge: there the spots are cut
 EMITTERS = 6000
-FRAMES = (10, 1000)  # fewest and most, of 128 x 128 px
+FRAMES = (10, 1000)  # fewest, and most unless many emitters are asked for, of 128 x 128 px
+MOST_FRAMES = 1 / 6  # for an emitter; in the standard test of the widest PSF a frame has six
 DENSITIES = ((1600.0, 0.2), (4000.0, 0.06), (math.inf, 0.03))
 """(depth in nm up to which, molecules on per um2)."""
 
@@ -162,6 +163,16 @@ def standard_density(z_range_nm: Range) -> float:
     return next(density for limit, density in DENSITIES if depth <= limit)
 
 
+def field_frames(emitters: int, density_per_um2: float, pixel_size_nm: float) -> int:
+    """Frames of 128 x 128 px that hold about as many emitters: tens of them, at least one ten.
+
+    However sparse the emitters are, there are no more than 1000, or one for six of those asked for.
+    """
+    per_frame = density_per_um2 * (FIELD_PX * pixel_size_nm / 1000) ** 2
+    most = max(FRAMES[1], math.ceil(emitters * MOST_FRAMES))
+    return max(math.ceil(min(emitters / max(per_frame, 1e-6), most) / 10) * 10, FRAMES[0])
+
+
 def standard_test(
     info: ModelInfo,
     *,
@@ -181,7 +192,7 @@ def standard_test(
     density_per_um2 : float, optional
         Instead of the density by depth.
     emitters : int
-        About how many there shall be, within 10 to 1000 frames.
+        About how many there shall be; see `field_frames`.
     per_plane : int
         Isolated molecules at each height.
     """
@@ -201,10 +212,9 @@ def standard_test(
         z_range_nm=info.z_range_nm,
         min_photons=min_photons,
     )
-    per_frame = density * (FIELD_PX * info.pixel_size_nm / 1000) ** 2
     return StandardTest(
         simulation=simulation,
-        frames=min(max(math.ceil(emitters / per_frame / 10) * 10, FRAMES[0]), FRAMES[1]),
+        frames=field_frames(emitters, density, info.pixel_size_nm),
         min_photons=min_photons,
         isolated_photons=sum(photons) / 2,
         isolated_bg=bg,

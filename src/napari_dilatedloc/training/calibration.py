@@ -25,7 +25,6 @@ from napari_dilatedloc.training.pairs import Localized, Pairs, joined, localize_
 
 SEED = 20241005  # not that of the test set, of the validation set or of any training
 OUTLIER = 5.0  # z-scores beyond it are taken as this
-MAX_FRAMES = 1000
 FEWEST = 100  # pairs; with less a factor says nothing
 GROUPS = 10
 LEAST_RANGE = 0.3  # of the logarithm of predicted errors, to tell a power from

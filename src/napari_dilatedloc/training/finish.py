@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +10,18 @@ from napari_dilatedloc.camera import build_camera
 from napari_dilatedloc.network.checkpoint import Model, load_model, save_model
 from napari_dilatedloc.psf.base import PSF
 from napari_dilatedloc.simulation.simulator import Simulator
-from napari_dilatedloc.training import calibration as calibrating
 from napari_dilatedloc.training.accuracy import (
     EMITTERS,
     AccuracyReport,
     StandardTest,
+    field_frames,
     judge,
     model_psf,
     run_test,
     standard_density,
     standard_test,
 )
-from napari_dilatedloc.training.pairs import FIELD_PX
+from napari_dilatedloc.training.calibration import calibration_simulation, fit_calibration
 
 Progress = Callable[[str, float], None]
 """Told what is being done and which share of it is done, 0-1."""
@@ -72,14 +71,11 @@ def calibrated(model: Model, psf: PSF, report: Progress, *, emitters: int = EMIT
     """Same model with its threshold and calibration fitted anew, with progress."""
     info = model.info
     report("calibrating", 0.0)
-    simulation = calibrating.calibration_simulation(
-        info.simulation, standard_density(info.z_range_nm)
-    )
-    per_frame = simulation.density_per_um2[0] * (FIELD_PX * info.pixel_size_nm / 1000) ** 2
-    fitted = calibrating.fit_calibration(
+    simulation = calibration_simulation(info.simulation, standard_density(info.z_range_nm))
+    fitted = fit_calibration(
         model,
         Simulator(psf, build_camera(info.camera).typical, simulation),
-        frames=min(math.ceil(emitters / max(per_frame, 1e-6)), calibrating.MAX_FRAMES),
+        frames=field_frames(emitters, simulation.density_per_um2[0], info.pixel_size_nm),
         min_photons=max(simulation.min_photons, simulation.photons[1] / 20),
         progress=lambda share: report("calibrating", share),
     )
