@@ -79,11 +79,13 @@ def test_each_field_reaches_the_config(qtbot, form):
     assert seen[-1] == form.value()
 
 
-def test_the_least_batch_is_automatic(form):
-    form.setValue(LocalizeConfig(batch_frames=4))
-    form.engine.batch_frames.setValue(0)
-    assert form.engine.batch_frames.text() == "automatic"
-    assert form.value().batch_frames is None
+@pytest.mark.parametrize("name", ["batch_frames", "block_frames"])
+def test_the_least_is_automatic(form, name):
+    form.setValue(LocalizeConfig(**{name: 4}))
+    box = getattr(form.engine, name)
+    box.setValue(0)
+    assert box.text() == "automatic"
+    assert getattr(form.value(), name) is None
 
 
 def test_the_least_tile_is_automatic(form):

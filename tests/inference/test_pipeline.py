@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_dilatedloc.config import SCMOSConfig
+from napari_dilatedloc.config import LocalizeConfig, SCMOSConfig
 from napari_dilatedloc.inference import pipeline
 from napari_dilatedloc.inference.engine import Engine, build_engine
 from napari_dilatedloc.inference.pipeline import localize, summarize
@@ -68,6 +68,17 @@ def trained_like(wrap, noise):
         return wrap(network)
 
     return make
+
+
+def test_cards_are_given_longer_blocks():
+    movie = np.zeros((1, 64, 64), np.uint16)
+
+    def frames(device, **settings):
+        config = LocalizeConfig(**settings)
+        return pipeline._block_frames(movie, config, torch.device(device))
+
+    assert (frames("cpu"), frames("cuda:0")) == (64, 256)
+    assert frames("cuda:0", block_frames=7) == 7
 
 
 def test_real_network_tiled_equals_untiled(trained_like, noise, same, run):

@@ -11,6 +11,7 @@ from napari_dilatedloc.config import (
 )
 from napari_dilatedloc.psf.gaussian import GaussianPSF
 from napari_dilatedloc.psf.spline import FieldSplinePSF
+from napari_dilatedloc.simulation import simulator
 from napari_dilatedloc.simulation.emitters import EmitterBatch, sample_emitters
 from napari_dilatedloc.simulation.simulator import Simulator, render_emitters, simulate_movie
 from napari_dilatedloc.simulation.structure import simulate_structure
@@ -112,6 +113,26 @@ def test_batches_differ_and_repeat_with_the_seed():
     assert first.adu.shape == (2, 3, 32, 32)
     assert torch.equal(first.adu, again.adu)
     assert not torch.equal(first.adu, second.adu)
+
+
+def test_on_another_device_the_generator_seeds_one_there(monkeypatch):
+    """So its state alone says what comes, and a checkpoint serves every device."""
+
+    class There:
+        def __init__(self, device):
+            self.device = torch.device(device)
+
+        def manual_seed(self, seed):
+            self.seed = seed
+            return self
+
+    here = torch.Generator().manual_seed(3)
+    assert simulator._generator_on(torch.device("cpu"), here) is here
+    monkeypatch.setattr(simulator.torch, "Generator", There)
+    first, second = (simulator._generator_on(torch.device("cuda", 0), here) for _ in range(2))
+    again = simulator._generator_on(torch.device("cuda", 0), here.manual_seed(3))
+    assert first.device == torch.device("cuda", 0)
+    assert first.seed == again.seed != second.seed
 
 
 def test_movie_and_truth_belong_together():

@@ -10,7 +10,9 @@ from napari_dilatedloc.training.muon import Muon, orthogonalized, split_paramete
 def test_singular_vectors_stay_and_singular_values_come_near_one(shape):
     matrix = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
     u, s, vt = torch.linalg.svd(matrix, full_matrices=False)
-    found = orthogonalized(matrix)
+    found = orthogonalized(torch.stack([matrix, 3 * matrix]))
+    assert torch.allclose(found[0], found[1], atol=1e-4)  # each by itself
+    found = found[0]
     in_basis = u.t() @ found @ vt.t()
     assert torch.allclose(in_basis, torch.diag(in_basis.diag()), atol=1e-4)
     assert in_basis.diag().min() > 0.3  # the iteration is known to end between 0.7 and 1.2

@@ -59,6 +59,11 @@ def test_a_network_without_batch_norm_costs_no_batches():
     measure_statistics(nn.Conv2d(1, 1, 1), lambda _: pytest.fail("nothing to measure"))
 
 
+def in_turn(run):
+    """Batches of a run, one by one."""
+    return iter(lambda: run.maker.draw(run.state.generator), None)
+
+
 def running(run):
     """Whether batch norm still follows the batches."""
     return {m.training for m in run.state.network.modules() if isinstance(m, nn.BatchNorm2d)}
@@ -68,7 +73,7 @@ def test_a_run_holds_them_from_its_share_on_and_after_a_resume(tmp_path):
     out = tmp_path / "model.safetensors"
     run, seen = _Run(CONFIG, PSF, out, None), []
     for _ in range(CONFIG.steps):
-        run.advance(run.maker.draw(run.state.generator))
+        run.advance(in_turn(run))
         seen.append(running(run))
     assert seen == [{True}, {True}, {False}, {False}]
     assert checkpoint_path(out).is_file()
@@ -80,12 +85,12 @@ def test_a_run_holds_them_from_its_share_on_and_after_a_resume(tmp_path):
 
 def test_a_run_that_diverged_measures_them_anew(tmp_path):
     run = _Run(CONFIG.replace(freeze_norms_at=0.0), PSF, tmp_path / "model.safetensors", None)
-    run.advance(run.maker.draw(run.state.generator))
+    run.advance(in_turn(run))
     layers = [m for m in run.state.network.modules() if isinstance(m, nn.BatchNorm2d)]
     measured = [layer.running_mean.clone() for layer in layers]
     run._roll_back()  # to fresh weights, whose running statistics were never measured
     assert all(not layer.running_mean.any() for layer in layers)
-    run.advance(run.maker.draw(run.state.generator))
+    run.advance(in_turn(run))
     assert running(run) == {False}
     for layer, before in zip(layers, measured, strict=True):
         assert torch.allclose(layer.running_mean, before, atol=1e-5)  # same weights, same batches
@@ -95,10 +100,10 @@ def test_training_from_weights_holds_them_from_the_start(tmp_path):
     out = tmp_path / "model.safetensors"
     run = _Run(CONFIG, PSF, out, None)
     for _ in range(CONFIG.steps):
-        run.advance(run.maker.draw(run.state.generator))
+        run.advance(in_turn(run))
     tuned = TrainingConfig(**SETTINGS).for_fine_tuning()
     assert tuned.freeze_norms_at == 0
     assert CONFIG.for_fine_tuning().freeze_norms_at == 0.5  # what was stated stays
     fine = _Run(tuned, PSF, tmp_path / "tuned.safetensors", load_model(out))
-    fine.advance(fine.maker.draw(fine.state.generator))
+    fine.advance(in_turn(fine))
     assert running(fine) == {False}

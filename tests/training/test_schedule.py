@@ -5,6 +5,7 @@ from napari_dilatedloc.config import GaussianPSFConfig, TrainingConfig
 from napari_dilatedloc.psf.extent import spot_diameter_px
 from napari_dilatedloc.psf.gaussian import GaussianPSF
 from napari_dilatedloc.training.schedule import (
+    GPU_STEPS,
     STEP_PIXELS,
     batch_size,
     learning_rate,
@@ -43,3 +44,9 @@ def test_what_is_stated_counts():
     config = TrainingConfig(patch=50, batch=3)
     assert patch_px(config, GaussianPSF(GaussianPSFConfig()), 8) == 56
     assert batch_size(config, 56) == 3
+    assert batch_size(config, 56, "cuda") == 3
+
+
+def test_a_gpu_gets_larger_batches():
+    config = TrainingConfig()
+    assert batch_size(config, 40, "cuda") == GPU_STEPS * batch_size(config, 40) == 128

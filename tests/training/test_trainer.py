@@ -198,7 +198,7 @@ def test_a_paused_run_can_be_stopped(out):
 
 
 def test_a_run_without_progress_ends_early(out, monkeypatch):
-    measured = trainer._Measured(FLAT, NOTHING, 1.0)
+    measured = trainer.Measured(FLAT, NOTHING, 1.0)
     monkeypatch.setattr(trainer._Run, "_measure", lambda _: measured)
     steps = list(train(CONFIG.replace(steps=40, patience=3), PSF, out))
     assert steps[-2].step == 8  # best at 2, then three validations without a better one

@@ -54,11 +54,17 @@ def _facts(model: Model) -> str:
         f"{trained.density_per_um2[0]:g}-{trained.density_per_um2[1]:g} molecules on per um2, "
         f"mean on-time {trained.lifetime_frames:g} frames; not asked for molecules of fewer than "
         f"{trained.min_photons:g} photons in a frame",
-        "training": f"{info.steps:,} steps, seed {info.seed}, {info.cpu_hours:.2f} CPU hours; "
+        "training": f"{info.steps:,} steps, seed {info.seed}, {_hours(info)}; "
         + ", ".join(f"{package} {version}" for package, version in info.versions.items()),
         "threshold": f"{info.threshold:g}",
     }
     return "| | |\n|---|---|\n" + "\n".join(f"| {key} | {text} |" for key, text in rows.items())
+
+
+def _hours(info: ModelInfo) -> str:
+    """Time of all training that led to the weights."""
+    on_gpu = f" and {info.gpu_hours:.2f} GPU hours" if info.gpu_hours else ""
+    return f"{info.cpu_hours:.2f} CPU hours{on_gpu}"
 
 
 def _figures(a: ModelAccuracy) -> str:

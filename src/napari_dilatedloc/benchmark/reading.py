@@ -19,6 +19,7 @@ import torch
 from napari_dilatedloc.benchmark.movies import write_movie
 from napari_dilatedloc.benchmark.rows import BenchmarkRow
 from napari_dilatedloc.config import LocalizeConfig
+from napari_dilatedloc.inference.pipeline import BLOCK_FRAMES
 from napari_dilatedloc.inference.reader import ReadRequest, read_blocks
 from napari_dilatedloc.inference.transfer import host_buffer
 from napari_dilatedloc.io.movie import open_movie
@@ -82,7 +83,7 @@ def _pipeline_reader(movie: Any, frames: int, size: int) -> float:
         frames=(0, frames),
         box=(0, 0, size, size),
         reach=1,
-        block_frames=config.block_frames,
+        block_frames=BLOCK_FRAMES["cpu"],
         buffers=config.prefetch_blocks,
     )
     start = time.perf_counter()
@@ -102,7 +103,7 @@ def _memory_map(path: Path, frames: int, size: int) -> float:
     with tifffile.TiffFile(path) as file:
         offset = file.pages[0].dataoffsets[0]
     config, cpu = LocalizeConfig(), torch.device("cpu")
-    step = config.block_frames
+    step = BLOCK_FRAMES["cpu"]
     ring = [
         host_buffer((step, size, size), torch.uint16, cpu).numpy()
         for _ in range(config.prefetch_blocks)

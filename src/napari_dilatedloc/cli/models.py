@@ -41,6 +41,7 @@ def _row(name: str) -> dict[str, Any]:
         "density_per_um2": list(trained.density_per_um2),
         **{figure: info.metrics.get(figure) for figure in FIGURES},
         "cpu_hours": info.cpu_hours or None,
+        "gpu_hours": info.gpu_hours or None,
         "test_set": info.test_set or None,
     }
 

@@ -63,6 +63,7 @@ class ModelInfo(Config):
     seed: int = 0
     steps: int = 0
     cpu_hours: float = Field(0.0, description="CPU time of training, start weights included")
+    gpu_hours: float = Field(0.0, description="wall time of training on a GPU, likewise")
     versions: dict[str, str] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
     test_set: str = Field("", description="what the metrics were measured on")

@@ -73,7 +73,9 @@ class LocalizeConfig(Config):
     frames: tuple[int, int] | None = Field(None, description="frames A:B, half-open, from 0")
     roi: tuple[int, int, int, int] | None = Field(None, description="y0, x0, y1, x1 in px")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
-    block_frames: int = Field(64, ge=1, description="frames read at a time")
+    block_frames: int | None = Field(
+        None, ge=1, description="frames read at a time; default: 64, on a GPU 256"
+    )
     batch_frames: int | None = Field(
         None, ge=1, description="frames the network sees at a time; default: found by itself"
     )

@@ -48,7 +48,7 @@ class EngineForm(QWidget):
             engine=self.engine.currentText(),
             precision=self.precision.currentText(),
             batch_frames=_number(self.batch_frames),
-            block_frames=self.block_frames.value(),
+            block_frames=_number(self.block_frames),
             prefetch_blocks=self.prefetch_blocks.value(),
             tile_size=_number(self.tile_size),
         )
@@ -82,10 +82,10 @@ class EngineForm(QWidget):
         self.batch_frames.setToolTip(
             "Frames the network sees at a time; 'automatic' finds it from the memory there is."
         )
-        self.block_frames = _box(1, "", " frames")
+        self.block_frames = _box(0, AUTOMATIC, " frames")
         self.block_frames.setToolTip(
-            "Frames read at a time. Fewer: the first result comes sooner, and Cancel answers "
-            "sooner with large frames."
+            "Frames read at a time; 'automatic' are 64, on a card 256. Fewer: the first result "
+            "comes sooner, and Cancel answers sooner with large frames."
         )
         self.prefetch_blocks = _box(2, "", " blocks")
         self.prefetch_blocks.setToolTip(

@@ -52,6 +52,10 @@ __all__ = [
 # `decode` looks at a pixel's neighbours, and at theirs to tell whether they are maxima.
 DECODE_REACH_PX = 2
 
+BLOCK_FRAMES = {"cpu": 64}
+MANY_FRAMES = 256
+"""Frames read at a time, where nothing else is said, and on devices other than these. An H100
+localizes 64 px frames 1.4 times as fast in blocks of 256 as in blocks of 64, 128 px 1.1 times."""
 BLOCK_BYTES = 64 * 2**20
 """Largest buffer of the ring; frames so large that fewer fit are read fewer at a time."""
 
@@ -126,7 +130,7 @@ def _prepare(
         multiple=network.multiple,
         window=network.window,
     )
-    block_frames = _block_frames(movie, config)
+    block_frames = _block_frames(movie, config, device)
     plan = _plan(field, model, device, min(block_frames, frames[1] - frames[0]), config)
     box = read_box(field, plan)
     run = Run(
@@ -165,8 +169,9 @@ def _plan(
     return plan(memory / bytes_per_pixel(model.network))
 
 
-def _block_frames(movie: Any, config: LocalizeConfig) -> int:
-    return max(1, min(config.block_frames, BLOCK_BYTES // frame_bytes(movie)))
+def _block_frames(movie: Any, config: LocalizeConfig, device: torch.device) -> int:
+    wanted = config.block_frames or BLOCK_FRAMES.get(device.type, MANY_FRAMES)
+    return max(1, min(wanted, BLOCK_BYTES // frame_bytes(movie)))
 
 
 def _blocks(run: Run, plan: Plan, stop: threading.Event) -> Generator[LocalizedBlock, None, None]:

@@ -21,7 +21,8 @@ from napari_dilatedloc.simulation.emitters import EmitterBatch, sample_emitters
 from napari_dilatedloc.table import Emitters
 
 CHUNK_FRAMES = 200  # frames rendered at a time by `simulate_movie`
-CHUNK_ROIS = 256  # spots drawn at a time, so that they stay in the processor's cache
+CHUNK_ROIS = {"cpu": 256}  # spots drawn at a time, so that they stay in the processor's cache
+MOST_ROIS = 4096  # where there is no such cache: bounds the memory
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,18 @@ def _spots(
 ) -> Iterator[tuple[slice, Tensor]]:
     """ROIs of all entries in photons, (n, R, R), some at a time; each place is drawn once."""
     first, run = _same_places(emitters)
-    ends = [*first[CHUNK_ROIS::CHUNK_ROIS].tolist(), len(run)]
+    chunk = CHUNK_ROIS.get(first.device.type, MOST_ROIS)
+    ends = [*first[chunk::chunk].tolist(), len(run)]
     start = 0
     for number, end in enumerate(ends if len(run) else []):
-        places = emitters.select(first[number * CHUNK_ROIS : (number + 1) * CHUNK_ROIS])
+        places = emitters.select(first[number * chunk : (number + 1) * chunk])
         at = torch.stack([places.y, places.x], dim=1)
         centre = torch.round(at)
         offset = at - centre
         chip = centre if origin is None else centre + origin[places.movie]
         rois = psf.rois(places.z_nm, offset[:, 0], offset[:, 1], chip)
         part = slice(start, end)
-        drawn = rois[run[part] - number * CHUNK_ROIS]
+        drawn = rois[run[part] - number * chunk]
         yield part, drawn * emitters.photons[part, None, None]
         start = end
 
@@ -134,7 +136,7 @@ class Simulator:
     psf : PSF
         Unit-photon spots; compiled if it is not fast already.
     camera : Camera
-        Turns photons into counts.
+        Turns photons into counts; movies are made on its device.
     config : SimulationConfig
         Ranges to draw from.
 
@@ -158,7 +160,8 @@ class Simulator:
     def draw(
         self, movies: int, frames: int, size: tuple[int, int], generator: torch.Generator
     ) -> SimulatedBatch:
-        """Movies (movies, frames, *size) with their truth."""
+        """Movies (movies, frames, *size) with their truth; the generator may be on the CPU."""
+        generator = _generator_on(self.camera.baseline.device, generator)
         emitters = sample_emitters(
             self.config,
             movies=movies,
@@ -196,6 +199,14 @@ class Simulator:
             for ends, length, end in axes
         ]
         return torch.stack(places, dim=1)
+
+
+def _generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+    """The generator, or one on the device that it seeds, so that its state says all there is."""
+    if generator.device.type == device.type:
+        return generator
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+    return torch.Generator(device).manual_seed(int(seed))
 
 
 def _room(reach: Range, length: int, chip: int | None) -> Range:

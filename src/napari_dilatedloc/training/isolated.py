@@ -167,7 +167,8 @@ def make_isolated_set(
     generator = torch.Generator(device).manual_seed(seed)
     emitters, plane, side = _place(z_nm, per_plane, photons, psf.config.roi_size, generator)
     movies = int(emitters.movie.max()) + 1
-    light = render_emitters(psf, emitters, movies, 1, (side, side), _middle(psf, movies, side))
+    origin = _middle(psf, movies, side, device)
+    light = render_emitters(psf, emitters, movies, 1, (side, side), origin)
     expected = torch.full((movies, window, side, side), float(bg), device=device)
     expected[:, window // 2] += light[:, 0]
     # one output image a movie: rows stay in the order they were drawn in, which is by movie
@@ -245,13 +246,13 @@ def _place(
     return emitters, plane.cpu().numpy(), side
 
 
-def _middle(psf: PSF, movies: int, side: int) -> Tensor | None:
+def _middle(psf: PSF, movies: int, side: int, device: torch.device) -> Tensor | None:
     """Chip place of the movies' first pixel that puts them in the middle of the PSF's map."""
     grid = psf.config
     if not isinstance(grid, FieldSplinePSFConfig):
         return None
     middle = [(nodes[0] + nodes[-1] - side) / 2 for nodes in (grid.rows_px, grid.columns_px)]
-    return torch.tensor(middle).expand(movies, 2)
+    return torch.tensor(middle, device=device).expand(movies, 2)
 
 
 def _bounds(

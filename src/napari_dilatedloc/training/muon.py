@@ -13,21 +13,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration, Jordan et al. 2024
 ITERATIONS = 5
 
 
 @torch.no_grad()
-def orthogonalized(matrix: Tensor) -> Tensor:
-    """Matrix (R, C) with the singular vectors of the given one and singular values near 1."""
+def orthogonalized(matrices: Tensor) -> Tensor:
+    """Matrices (N, R, C) with the singular vectors of the given, and singular values near 1."""
     a, b, c = COEFFICIENTS
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.t()
-    x: Tensor = wide / (wide.norm() + 1e-12)
+    is_wide = matrices.shape[1] <= matrices.shape[2]
+    wide = matrices if is_wide else matrices.mT
+    x: Tensor = wide / (torch.linalg.matrix_norm(wide, keepdim=True) + 1e-12)
     for _ in range(ITERATIONS):
-        square = x @ x.t()
-        x = a * x + (b * square + c * square @ square) @ x
-    return x if matrix.shape[0] <= matrix.shape[1] else x.t()
+        square = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return x if is_wide else x.mT
 
 
 class Muon(torch.optim.Optimizer):
@@ -59,21 +61,40 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """One step along the orthogonalized momentum; a closure is not evaluated."""
         for group in self.param_groups:
+            alike: dict[torch.Size, list[Tensor]] = {}
             for weight in group["params"]:
                 if weight.grad is not None:
-                    self._move(weight, weight.grad, group)
+                    alike.setdefault(_matrix(weight).shape, []).append(weight)
+            for weights in alike.values():  # together, since the matrices are small
+                self._move(weights, group)
 
-    def _move(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _move(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        decay, rate = group["momentum"], group["lr"]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        momenta = [self._momentum(weight) for weight in weights]
+        get_ema_multi_avg_fn(decay)(momenta, gradients, 0)
+        gradient, momentum = (torch.stack([*map(_matrix, t)]) for t in (gradients, momenta))
+        ahead = gradient.lerp(momentum, decay)
+        rms = 0.2 * max(ahead.shape[1:]) ** 0.5
+        for weight, direction in zip(weights, orthogonalized(ahead), strict=True):
+            shape = weight.movedim(1, -1).shape
+            weight.mul_(1 - rate * group["weight_decay"])
+            weight.add_(direction.reshape(shape).movedim(-1, 1), alpha=-rate * rms)
+
+    def _momentum(self, weight: Tensor) -> Tensor:
         state = self.state[weight]
         if not state:
             state["momentum"] = torch.zeros_like(weight)
-        momentum = state["momentum"]
-        momentum.lerp_(gradient, 1 - group["momentum"])
-        ahead = gradient.lerp(momentum, group["momentum"])
-        direction = orthogonalized(ahead.flatten(1)).view_as(ahead)
-        rms = 0.2 * max(ahead.flatten(1).shape) ** 0.5
-        weight.mul_(1 - group["lr"] * group["weight_decay"])
-        weight.add_(direction, alpha=-group["lr"] * rms)
+        momentum: Tensor = state["momentum"]
+        return momentum
+
+
+def _matrix(weight: Tensor) -> Tensor:
+    """(out, in, ...) as (out, rest), channels last as they usually lie in memory.
+
+    The order of columns is of no account: the nearest orthogonal matrix has the same.
+    """
+    return weight.movedim(1, -1).flatten(1)
 
 
 def split_parameters(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

@@ -12,13 +12,23 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from napari_dilatedloc.config import ScalingConfig, TrainingConfig
 from napari_dilatedloc.files import replacing
 from napari_dilatedloc.psf.base import PSF
 from napari_dilatedloc.training.muon import Muon, split_parameters
 
-COUNTERS = ("step", "seconds", "cpu_seconds", "best", "rate_factor", "stale", "norms_frozen")
+COUNTERS = (
+    "step",
+    "seconds",
+    "cpu_seconds",
+    "gpu_seconds",
+    "best",
+    "rate_factor",
+    "stale",
+    "norms_frozen",
+)
 FREE_TO_CHANGE = {"steps", "minutes", "device", "patience"}
 
 
@@ -42,8 +52,8 @@ class TrainingState:
         What the network's numbers mean; fine-tuning keeps that of the weights it began with.
     step : int
         Steps done.
-    seconds, cpu_seconds : float
-        Wall and CPU time spent so far, over all resumes.
+    seconds, cpu_seconds, gpu_seconds : float
+        Wall and CPU time spent so far, over all resumes, and wall time with a GPU.
     best : float
         Lowest validation loss so far.
     rate_factor : float
@@ -62,6 +72,7 @@ class TrainingState:
     step: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    gpu_seconds: float = 0.0
     best: float = float("inf")
     rate_factor: float = 1.0
     stale: int = 0
@@ -92,11 +103,12 @@ def update_average(state: TrainingState, decay: float) -> None:
     """Move the average towards the network; batch-norm statistics move alike."""
     warm = min(decay, (1 + state.step) / (10 + state.step))  # early on the average follows closely
     now = state.network.state_dict()
-    for name, kept in state.average.state_dict().items():
-        if kept.dtype.is_floating_point:
-            kept.lerp_(now[name], 1 - warm)
-        else:
-            kept.copy_(now[name])
+    kept = state.average.state_dict()
+    moving = [name for name, values in kept.items() if values.is_floating_point()]
+    move = get_ema_multi_avg_fn(warm)
+    move([kept[name] for name in moving], [now[name] for name in moving], 0)
+    for name in kept.keys() - set(moving):
+        kept[name].copy_(now[name])
 
 
 def to_tensors(state: TrainingState) -> dict[str, Tensor]:

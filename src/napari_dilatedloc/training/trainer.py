@@ -7,19 +7,21 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Generator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_dilatedloc import __version__
 from napari_dilatedloc.camera import build_camera
-from napari_dilatedloc.config import ModelInfo, TrainingConfig
-from napari_dilatedloc.evaluation import Evaluation
-from napari_dilatedloc.inference.device import autocast_for, choose_device, fast_bfloat16
+from napari_dilatedloc.config import TrainingConfig
+from napari_dilatedloc.inference.device import (
+    Precision,
+    autocast_for,
+    choose_device,
+    fast_bfloat16,
+)
 from napari_dilatedloc.network.checkpoint import Model, save_model
 from napari_dilatedloc.network.output import activate, scaling_for
 from napari_dilatedloc.network.registry import as_network
@@ -28,7 +30,7 @@ from napari_dilatedloc.simulation.simulator import Simulator
 from napari_dilatedloc.training.batches import BatchMaker, TrainingBatch, batches
 from napari_dilatedloc.training.finish import finish_model
 from napari_dilatedloc.training.guard import Guard
-from napari_dilatedloc.training.isolated import IsolatedAccuracy
+from napari_dilatedloc.training.info import Measured, trained_info
 from napari_dilatedloc.training.loss import loss_terms
 from napari_dilatedloc.training.norms import hold_statistics, measure_statistics
 from napari_dilatedloc.training.pause import Pause
@@ -50,6 +52,8 @@ from napari_dilatedloc.training.watch import Watch
 logger = logging.getLogger(__name__)
 
 MAX_ROLLBACKS = 5
+SIMULATING = ("cpu", "cuda")
+"""Devices that draw all random numbers a simulation needs; for others a thread on the CPU does."""
 FIXED_SEED, FIXED_BATCHES = 20241005, 24
 """Of the batches whose loss says which weights are kept."""
 
@@ -122,9 +126,9 @@ def train(
     elif init is not None:
         yield run.look()
     stop = stop or threading.Event()
-    with batches(run.maker, run.state.generator, ahead=run.device.type != "cpu") as feed:
+    with batches(run.maker, run.state.generator, ahead=run.simulates_apart) as feed:
         while run.progress() < 1 and not run.exhausted() and _go_on(stop, pause):
-            step = run.advance(next(feed))
+            step = run.advance(feed)
             try:
                 yield step
             except GeneratorExit:  # the caller goes away between two steps
@@ -143,15 +147,6 @@ def _go_on(stop: threading.Event, pause: Pause | None) -> bool:
     return not stop.is_set()
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """Accuracy of the averaged weights, and their mean loss on the fixed batches."""
-
-    evaluation: Evaluation
-    isolated: IsolatedAccuracy
-    loss: float
-
-
 class _Run:
     """The parts of a run and how they move together."""
 
@@ -160,11 +155,14 @@ class _Run:
             config = config.replace(network=init.info.network)
         self.config, self.psf, self.out = config, psf, out
         self.device = choose_device(config.device)
-        self.camera = build_camera(config.camera)
+        self.simulates_apart = self.device.type not in SIMULATING
+        where = "cpu" if self.simulates_apart else self.device
+        self.camera = build_camera(config.camera, device=where)
         self.simulator = Simulator(psf, self.camera, config.simulation)
         self.state = self._start(init)
         if init:  # the time of the weights it begins with belongs to the result
             self.state.cpu_seconds = 3600 * init.info.cpu_hours
+            self.state.gpu_seconds = 3600 * init.info.gpu_hours
         network = as_network(self.state.network)
         if config.frames < network.window:
             raise ValueError(
@@ -172,11 +170,16 @@ class _Run:
                 f"once, got {config.frames}; use {network.window + 2}"
             )
         self.guard, self.snapshot, self.rollbacks = Guard(), to_tensors(self.state), 0
+        self.precision: Precision = "float32"
+        if config.precision != "float32" and (
+            config.precision == "bfloat16" or fast_bfloat16(self.device)
+        ):
+            self.precision = "bfloat16"
         side = patch_px(config, psf, network.multiple)
         self.maker = BatchMaker(
             self.simulator,
             self.state.scaling,
-            movies=batch_size(config, side),
+            movies=batch_size(config, side, self.device.type),
             frames=config.frames,
             side=side,
             window=network.window,
@@ -222,9 +225,10 @@ class _Run:
         """Accuracy of the weights a fine-tuning starts from."""
         return self._report({}, self._measure())
 
-    def advance(self, batch: TrainingBatch) -> TrainingStep:
+    def advance(self, feed: Iterator[TrainingBatch]) -> TrainingStep:
         """One optimizer step, with validation and checkpoint when due."""
         wall, cpu = time.perf_counter(), time.process_time()
+        batch = next(feed)
         if not self.state.norms_frozen and self.progress() >= self.config.freeze_norms_at:
             self._freeze_norms()
         losses, diverged = self._optimize(batch)
@@ -263,7 +267,7 @@ class _Run:
     def _report(
         self,
         losses: dict[str, float],
-        measured: _Measured | None = None,
+        measured: Measured | None = None,
         *,
         is_best: bool = False,
         note: str = "",
@@ -284,7 +288,9 @@ class _Run:
         )
 
     def _clock(self, wall: float, cpu: float) -> None:
-        self.state.seconds += time.perf_counter() - wall
+        seconds = time.perf_counter() - wall
+        self.state.seconds += seconds
+        self.state.gpu_seconds += seconds if self.device.type != "cpu" else 0.0
         self.state.cpu_seconds += time.process_time() - cpu
 
     def _rate(self) -> float:
@@ -292,10 +298,11 @@ class _Run:
         return rate * self.state.rate_factor
 
     def _optimize(self, batch: TrainingBatch) -> tuple[dict[str, float], bool]:
-        terms = self._losses(self.state.network, batch)
-        loss, network = torch.stack(list(terms.values())).sum(), self.state.network
+        network = self.state.network
+        terms = self._losses(network, batch)
+        each = torch.stack(list(terms.values()))
         network.zero_grad(set_to_none=True)
-        loss.backward()
+        each.sum().backward()
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), self.config.clip)
         finite = bool(torch.isfinite(norm))
         if finite:  # else this step is left out
@@ -305,15 +312,12 @@ class _Run:
                     group["lr"] = rate
                 optimizer.step()
             update_average(self.state, self.config.average)
-        losses = {name: float(value.detach()) for name, value in terms.items()}
+        losses = dict(zip(terms, each.tolist(), strict=True))
         return losses, self.guard.diverged(sum(losses.values()), finite)
 
     def _losses(self, network: nn.Module, batch: TrainingBatch) -> dict[str, Tensor]:
-        config, scaling = self.config, self.state.scaling
-        wants = config.precision == "bfloat16" or (
-            config.precision == "auto" and fast_bfloat16(self.device)
-        )
-        with autocast_for(self.device, "bfloat16" if wants else "float32"):
+        scaling = self.state.scaling
+        with autocast_for(self.device, self.precision):
             raw = network(batch.frames.to(self.device)).flatten(0, 1)
         prediction = activate(raw, as_network(network).channels, scaling)
         return loss_terms(prediction, batch.targets.to(self.device), scaling.bg_scale)
@@ -349,51 +353,25 @@ class _Run:
         generator = torch.Generator().manual_seed(FIXED_SEED)
         return [self.maker.draw(generator) for _ in range(FIXED_BATCHES)]
 
-    def _measure(self) -> _Measured:
+    def _measure(self) -> Measured:
         wall, cpu = time.perf_counter(), time.process_time()
         average = self.state.average
         with torch.inference_mode():
             terms = [self._losses(average, batch) for batch in self.fixed]
         loss = sum(float(value) for one in terms for value in one.values()) / len(terms)
-        measured = _Measured(*self.watch.measure(average, self.state.scaling), loss)
+        measured = Measured(*self.watch.measure(average, self.state.scaling), loss)
         self._clock(wall, cpu)
         return measured
 
-    def _keep(self, measured: _Measured) -> bool:
+    def _keep(self, measured: Measured) -> bool:
         """Write model and checkpoint; whether the model is the best so far."""
         is_best = measured.loss < self.state.best
         self.state.stale = 0 if is_best else self.state.stale + 1
         if is_best:
             self.state.best = measured.loss
         if is_best or not self.out.exists():
-            info = self._info(measured.evaluation, measured.isolated)
+            info = trained_info(self.config, self.psf.config, self.state, measured)
             save_model(self.out, self.state.average, info, self.psf.tensors())
         self.save()
         self.snapshot = to_tensors(self.state)
         return is_best
-
-    def _info(self, evaluation: Evaluation, isolated: IsolatedAccuracy) -> ModelInfo:
-        measured = {
-            name: float(getattr(evaluation, name))
-            for name in ("jaccard", "rmse_lateral_nm", "rmse_axial_nm", "efficiency_3d")
-        } | {
-            "rmse_over_crlb_lateral": isolated.rmse_over_crlb_lateral,
-            "rmse_over_crlb_axial": isolated.rmse_over_crlb_axial,
-        }
-        return ModelInfo(
-            network=self.config.network,
-            scaling=self.state.scaling,
-            camera=self.config.camera,
-            psf=self.psf.config,
-            simulation=self.config.simulation,
-            seed=self.config.seed,
-            steps=self.state.step,
-            cpu_hours=self.state.cpu_seconds / 3600,
-            versions={
-                "napari-dilatedloc": __version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-            },
-            metrics={name: value for name, value in measured.items() if math.isfinite(value)},
-            test_set="validation set of the training",
-        )
