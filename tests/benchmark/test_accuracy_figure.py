@@ -10,7 +10,6 @@ from napari_dilatedloc.network.checkpoint import load_model
 from napari_dilatedloc.psf.presets import PRESETS
 from napari_dilatedloc.training.accuracy import ModelAccuracy
 
-
 NUMBERS = dict.fromkeys(ModelAccuracy.__dataclass_fields__, 0.5)
 ACCURACY = ModelAccuracy(**{**NUMBERS, "n_emitters": 7, "test_set": "Some set."})
 
