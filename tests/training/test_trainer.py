@@ -1,5 +1,6 @@
 import math
 import threading
+import time
 from dataclasses import fields, replace
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from napari_dilatedloc.psf.gaussian import GaussianPSF
 from napari_dilatedloc.simulation.simulator import SimulatedBatch
 from napari_dilatedloc.table import Emitters, Localizations
 from napari_dilatedloc.training import trainer
+from napari_dilatedloc.training.batches import BatchMaker
 from napari_dilatedloc.training.isolated import IsolatedAccuracy
 from napari_dilatedloc.training.pause import Pause
 from napari_dilatedloc.training.places import checkpoint_path
@@ -78,6 +80,31 @@ def test_resume_continues_bit_for_bit(tmp_path, killed):
     resumed = list(train(CONFIG, PSF, parts, resume=True))
     assert [s.step for s in resumed] == [*range(done + 1, 5), 4]
     assert [s.losses for s in resumed] == [s.losses for s in expected[done:]]
+
+
+def test_the_time_of_a_run_counts_its_simulation(out, monkeypatch):
+    draw = BatchMaker.draw
+
+    def slow(*args):
+        time.sleep(0.3)
+        return draw(*args)
+
+    run = train(CONFIG, PSF, out)
+    next(run)
+    monkeypatch.setattr(BatchMaker, "draw", slow)
+    before, after = next(run), next(run)
+    assert after.seconds - before.seconds > 0.3
+
+
+def test_hours_with_a_gpu_are_those_of_the_weights_it_began_with(tmp_path):
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    list(train(CONFIG, PSF, first))
+    model = load_model(first)
+    assert model.info.gpu_hours == 0  # trained on the CPU
+    assert model.info.cpu_hours > 0
+    info = model.info.replace(gpu_hours=2.0)
+    list(train(CONFIG, PSF, second, init=replace(model, info=info)))
+    assert load_model(second).info.gpu_hours == 2.0
 
 
 def test_a_run_stopped_before_its_first_validation_can_go_on(out):

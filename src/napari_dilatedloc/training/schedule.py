@@ -11,7 +11,7 @@ from napari_dilatedloc.psf.extent import spot_diameter_px
 SMALLEST_PATCH = 40  # px
 LARGEST_PATCH = 128  # px
 STEP_PIXELS = 8 * 40 * 40  # of one frame of all patches; larger steps do not learn more an hour
-GPU_STEPS = 16  # times as many on a GPU, where smaller steps take as long
+CUDA_STEPS = 16  # times as many on a CUDA card, where smaller steps take as long
 
 
 def learning_rate(progress: float, step: int, config: TrainingConfig) -> float:
@@ -33,5 +33,5 @@ def patch_px(config: TrainingConfig, psf: PSF, multiple: int) -> int:
 
 def batch_size(config: TrainingConfig, patch: int, device: str = "cpu") -> int:
     """Patches a step: as stated, or as many as hold the same number of pixels for any PSF."""
-    pixels = STEP_PIXELS * (1 if device == "cpu" else GPU_STEPS)
+    pixels = STEP_PIXELS * (CUDA_STEPS if device == "cuda" else 1)
     return config.batch or max(2, round(pixels / patch**2))
